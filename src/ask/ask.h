@@ -1,0 +1,200 @@
+/* An ask is a question from one part of Hikyaku to another, and the message between processes.
+ *
+ *	struct ask a = {.kind = ASK_ROUTE, .number = 7, .route.rcpt = BYTES("ken@example.test")};
+ *	ask_encode(&a, &buf);                                  the asker's process
+ *	if (ask_decode(in, &arena, &a) != OK) ...              the answerer's
+ *
+ * The engine chooses the number (unique among its open asks); the process that hosts it stamps the session and
+ * forwards it unchanged; the answer carries both back. Structs and codec come from ask.def. bytes fields are
+ * borrowed: by encode for the call, after decode from the arena.
+ */
+#ifndef ASK_ASK_H
+#define ASK_ASK_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/time.h"
+
+/* Who may ask and who answers: bits. ENGINE and HOST never stand on a channel. */
+enum role_bit {
+	ENGINE = 1 << 0,
+	HOST = 1 << 1,
+	KEEPER = 1 << 2,
+	STORE = 1 << 3,
+	MX = 1 << 4,
+	ACCESS = 1 << 5,
+	WEB = 1 << 6,
+	SORTER = 1 << 7,
+};
+
+enum ask_kind {
+	ASK_NONE,
+#define ASK(NAME, name, from, to, meaning) ASK_##NAME,
+#define IN(type, field, meaning)
+#define OUT(type, field, meaning)
+#define END(name)
+#include "ask/ask.def"
+#undef ASK
+#undef IN
+#undef OUT
+#undef END
+	ASK_COUNT
+};
+
+typedef uint8_t ask_u8;
+typedef uint16_t ask_u16;
+typedef uint32_t ask_u32;
+typedef uint64_t ask_u64;
+typedef int64_t ask_i64;
+typedef struct bytes ask_bytes;
+
+#define ASK(NAME, name, from, to, meaning) struct ask_##name { char none[0];
+#define IN(type, field, meaning) ask_##type field;
+#define OUT(type, field, meaning)
+#define END(name) };
+#include "ask/ask.def"
+#undef ASK
+#undef IN
+#undef OUT
+#undef END
+
+#define ASK(NAME, name, from, to, meaning) struct answer_##name { char none[0];
+#define IN(type, field, meaning)
+#define OUT(type, field, meaning) ask_##type field;
+#define END(name) };
+#include "ask/ask.def"
+#undef ASK
+#undef IN
+#undef OUT
+#undef END
+
+#define IN(type, field, meaning)
+#define OUT(type, field, meaning)
+#define END(name)
+
+struct ask {
+	enum ask_kind kind;
+	uint32_t number;  /* the engine's */
+	uint64_t session; /* stamped by the host; engines leave it 0 */
+	union {
+#define ASK(NAME, name, from, to, meaning) struct ask_##name name;
+#include "ask/ask.def"
+#undef ASK
+	};
+};
+
+struct answer {
+	enum ask_kind kind;
+	uint32_t number;
+	uint64_t session;
+	enum result result; /* not OK: the fields below are zero */
+	struct bytes why;   /* for a person; empty when OK */
+	union {
+#define ASK(NAME, name, from, to, meaning) struct answer_##name name;
+#include "ask/ask.def"
+#undef ASK
+	};
+};
+
+#undef IN
+#undef OUT
+#undef END
+
+/* ---- values that stand in fields ---- */
+
+enum route_class {
+	ROUTE_DIRECT,  /* placed in a mailbox by the accepting transaction */
+	ROUTE_QUEUE,   /* an alias, a dot file, several targets: the sorter's work */
+	ROUTE_UNKNOWN, /* our domain, no such user */
+	ROUTE_REMOTE,  /* not our domain: no stranger may use it */
+	ROUTE_FULL,    /* the account's quota is used up */
+	ROUTE_SUSPENDED, /* kept in the queue until the account is let go again */
+};
+
+enum mail_flag {
+	MAIL_SEEN = 1 << 0,
+	MAIL_ANSWERED = 1 << 1,
+	MAIL_FLAGGED = 1 << 2,
+	MAIL_DELETED = 1 << 3,
+	MAIL_DRAFT = 1 << 4,
+	MAIL_KEYWORD_SHIFT = 8, /* bit 8 + n is the mailbox's n-th keyword */
+};
+
+enum flags_mode { FLAGS_REPLACE, FLAGS_ADD, FLAGS_REMOVE };
+
+enum mailbox_attribute {
+	MAILBOX_NOSELECT = 1 << 0,
+	MAILBOX_SUBSCRIBED = 1 << 1,
+	MAILBOX_CHILDREN = 1 << 2,
+	MAILBOX_NONEXISTENT = 1 << 3, /* subscribed, but there is none */
+	MAILBOX_ALL = 1 << 8,         /* special uses: RFC 6154 */
+	MAILBOX_ARCHIVE = 1 << 9,
+	MAILBOX_DRAFTS = 1 << 10,
+	MAILBOX_FLAGGED = 1 << 11,
+	MAILBOX_JUNK = 1 << 12,
+	MAILBOX_SENT = 1 << 13,
+	MAILBOX_TRASH = 1 << 14,
+};
+
+enum digest_kind { DIGEST_CRAM_MD5, DIGEST_APOP };
+
+enum sign_scheme { SIGN_ECDSA_SHA256, SIGN_ECDSA_SHA384, SIGN_RSA_PKCS1_SHA256, SIGN_RSA_PSS_SHA256, SIGN_ED25519 };
+
+/* RESULT.actions: u8 action, then fields. */
+enum sort_action {
+	SORT_PLACE,    /* block mailbox name of the recipient's account; u64 flags: put the mail there */
+	SORT_REDIRECT, /* block address; block origin: a new entry for this recipient, same mail and sender */
+	SORT_DEFER,    /* u32 seconds; block reason: try again then */
+	SORT_HOLD,     /* block reason: until an operator says so; never alone forgotten */
+	SORT_DONE,     /* block reason: nothing more (bounced, or refused by the user's own rule) */
+};
+
+enum admin_verb {
+	ADMIN_STATUS,         /* rows: one object of figures */
+	ADMIN_ACCOUNT_LIST,   /* number: cursor */
+	ADMIN_ACCOUNT_REMOVE, /* subject: address */
+	ADMIN_ACCOUNT_QUOTA,  /* subject: address, number: octets (0 none) */
+	ADMIN_ACCOUNT_SUSPEND,/* subject: address, number: 1 or 0 */
+	ADMIN_QUEUE_LIST,     /* number: cursor */
+	ADMIN_QUEUE_SHOW,     /* subject: queue id */
+	ADMIN_QUEUE_RETRY,    /* subject: queue id, or empty: all */
+	ADMIN_QUEUE_HOLD,     /* subject: queue id */
+	ADMIN_QUEUE_RELEASE,  /* subject: queue id */
+	ADMIN_QUEUE_REMOVE,   /* subject: queue id */
+	ADMIN_FILE_PUT,       /* subject: name under etc/, value: its text (a copy of the old goes to etc/.history) */
+	ADMIN_CHECKPOINT,     /* write an image now */
+	ADMIN_SWEEP,          /* copy live bytes out of mostly dead segments now */
+};
+
+/* ---- codec and table ---- */
+
+/* What the table says of a kind. */
+struct ask_info {
+	const char *name; /* "ROUTE" */
+	unsigned from;    /* enum role_bit */
+	unsigned to;
+	const char *meaning;
+};
+
+const struct ask_info *ask_info(enum ask_kind kind); /* kind < ASK_COUNT */
+
+/* Encoded form: u8 1, u16 kind, u32 number, u64 session, fields in order. Appends to out. */
+void ask_encode(const struct ask *a, struct buf *out);
+/* INVALID when a field is missing, too long, or anything is left over. */
+enum result ask_decode(struct bytes in, struct arena *arena, struct ask *ret) MUST_USE;
+
+/* Encoded form: u8 2, u16 kind, u32 number, u64 session, u8 result, block why, fields (only when OK). */
+void answer_encode(const struct answer *a, struct buf *out);
+enum result answer_decode(struct bytes in, struct arena *arena, struct answer *ret) MUST_USE;
+
+/* The answer to an ask, before its fields are filled in. */
+struct answer answer_to(const struct ask *a, enum result result, struct bytes why);
+
+/* Deep copies; every bytes field goes into the arena. */
+struct ask ask_copy(struct arena *arena, const struct ask *a);
+struct answer answer_copy(struct arena *arena, const struct answer *a);
+
+/* XXH3 of ask.def's text as the compiler saw it: what the hello on a channel compares. */
+uint64_t ask_table_hash(void);
+
+#endif
