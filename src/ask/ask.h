@@ -140,7 +140,7 @@ enum digest_kind { DIGEST_CRAM_MD5, DIGEST_APOP };
 
 enum sign_scheme { SIGN_ECDSA_SHA256, SIGN_ECDSA_SHA384, SIGN_RSA_PKCS1_SHA256, SIGN_RSA_PSS_SHA256, SIGN_ED25519 };
 
-/* RESULT.actions: u8 action, then fields. */
+/* SORTED.actions: u8 action, then fields. */
 enum sort_action {
 	SORT_PLACE,    /* block mailbox name of the recipient's account; u64 flags: put the mail there */
 	SORT_REDIRECT, /* block address; block origin: a new entry for this recipient, same mail and sender */

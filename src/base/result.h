@@ -6,7 +6,7 @@
 #define BASE_RESULT_H
 
 #define MUST_USE __attribute__((warn_unused_result))
-#define PRINTF(format, args) __attribute__((format(printf, format, args)))
+#define PRINTF(nth, args) __attribute__((format(printf, nth, args)))
 
 enum result {
 	OK = 0,
