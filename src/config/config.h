@@ -1,0 +1,266 @@
+/* What the operator wrote under etc/, as values: options, listeners, domains, aliases, dot files,
+ *certificates.
+ *
+ *	config_parse(sources, count, &config, &why)     master's unprivileged child: files in,
+ *values or file:line out config_encode(config, &buf)                     ... into a sealed memory
+ *file config_decode(bytes, &config, &why)             each role
+ *
+ * It is pure: sources come in as octets, nothing is read, nothing logged. A config is immutable and
+ *owns all its memory; sessions keep the one they began with. Missing configuration closes, never
+ *opens: without a domain every recipient is refused. Any error leaves *ret untouched, so the caller
+ *keeps the previous good version.
+ *
+ * It also says where an address leads. There are two verbs for that, neither with callbacks:
+ *
+ *	config_route: one recipient at RCPT; a hash lookup or two in the ordinary case (store,
+ *ROUTE) config_expand: all that a recipient ends in, through aliases and dot files (sorter)
+ *
+ * It is not: the accounts (store has them), private keys (keeper reads them), the sorter's work.
+ */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/ip.h"
+#include "base/limits.h"
+#include "base/time.h"
+
+/* ---- values of options (config/options.def) ---- */
+
+struct config_words {
+	struct bytes *items;
+	size_t count;
+};
+
+struct config_ips {
+	struct ip *items;
+	size_t count;
+};
+
+struct config_prefixes {
+	struct ip_prefix *items;
+	size_t count;
+};
+
+typedef bool config_flag;
+typedef uint64_t config_number;
+typedef uint64_t config_size; /* octets */
+typedef time_ms config_duration;
+typedef struct bytes config_text;
+typedef unsigned config_choice; /* position among the accepted words */
+typedef struct config_words config_words;
+typedef struct config_ips config_ips;
+typedef struct config_prefixes config_prefixes;
+
+enum config_sandbox { CONFIG_SANDBOX_AUTO, CONFIG_SANDBOX_REQUIRE };
+enum config_plaintext {
+	CONFIG_PLAINTEXT_NEVER,
+	CONFIG_PLAINTEXT_LOOPBACK,
+	CONFIG_PLAINTEXT_ALWAYS
+};
+enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
+
+/* Words of `protocol`; the standard ports are 25, 143, 993, 110, 995. The s-forms begin with TLS.
+ */
+enum config_protocol {
+	CONFIG_SMTP,
+	CONFIG_IMAP,
+	CONFIG_IMAPS,
+	CONFIG_POP3,
+	CONFIG_POP3S,
+	CONFIG_PROTOCOL_COUNT
+};
+
+/* `listener NAME { protocol smtp  address 0.0.0.0 ::  port 25  proxy-from 10.0.0.0/8 }`. Without
+ * any such section there is one listener a protocol on the addresses of `listen`. `ports` is added
+ * to port already. */
+struct config_listener {
+	struct bytes name;
+	enum config_protocol protocol;
+	struct config_ips addresses;
+	uint16_t port;
+	struct config_prefixes
+	        proxy_from; /* peers that must begin with a PROXY header (proxy/proxy.h) */
+};
+
+bool config_protocol_is_tls(enum config_protocol p);
+const char *config_protocol_name(enum config_protocol p);
+
+/* etc/tls/NAME.pem: the chain, as the file has it. keys/tls/NAME.key is keeper's. */
+struct config_certificate {
+	struct bytes name;
+	struct bytes pem;
+};
+
+struct config_tables; /* aliases and dot files, compiled */
+
+struct config {
+#define OPTION(type, field, section, key, value, min, max, accepts, help) config_##type field;
+#include "config/options.def"
+#undef OPTION
+	/* domains are canonical: lower case, A-labels; the first is where bare names live */
+	struct config_listener *listeners;
+	size_t listener_count;
+	struct config_certificate *certificates; /* chosen and ordered by tls.certificate */
+	size_t certificate_count;
+	struct config_tables *tables;
+	struct arena arena;
+};
+
+/* ---- making one ---- */
+
+/* A file under etc/: its name relative to it ("hikyaku.conf", "virtual",
+ * "dot/ken@example.test/default", "tls/mx.pem") and its text. */
+struct config_source {
+	struct bytes name;
+	struct bytes text;
+};
+
+/* Does the configuration use a file of this name? Others (.history, editors' backups) need not be
+ * read. */
+bool config_source_wanted(struct bytes name);
+
+/* INVALID with why "virtual:12: ...": what is wrong, what is accepted, the nearest known key.
+ * Sources may come in any order and may be forgotten afterwards. No hikyaku.conf, or no hostname in
+ * it, is an error. */
+enum result config_parse(const struct config_source *sources, size_t count, struct config **ret,
+                         struct why *why) MUST_USE;
+
+void config_encode(const struct config *c, struct buf *out);
+enum result config_decode(struct bytes in, struct config **ret, struct why *why) MUST_USE;
+void config_free(struct config **c); /* sets *c to NULL; NULL is fine */
+
+/* ---- listing them: `hikyaku config` ---- */
+
+struct config_option_info {
+	const char *section; /* "" is the top */
+	const char *key;
+	const char *type;    /* "size" */
+	const char *value;   /* the default, as one would write it */
+	const char *accepts; /* of a choice: "auto|require"; else "" */
+	uint64_t min, max;
+	const char *help;
+};
+
+size_t config_option_count(void);
+const struct config_option_info *config_option_info(size_t nth);
+/* The value in force, as one would write it; an empty list or text is written as nothing. Appends.
+ */
+void config_option_value(const struct config *c, size_t nth, struct buf *out);
+
+/* ---- addresses ---- */
+
+/* The form that addresses are compared in: domain in lower case as A-labels (IDNA, RFC 5891), local
+ * part unquoted where it need not be, NFC and case-folded (RFC 6532, 3.1). Accepts `local@domain`,
+ * a quoted local part, an address literal and a bare local part (the result has none either).
+ * INVALID: malformed or no such domain name; TOO_BIG: longer than LIMIT_ADDRESS or its parts longer
+ * than RFC 5321 allows. Uses ICU; everything below takes what this gives. */
+enum result config_address_canonical(struct bytes address, struct arena *arena,
+                                     struct bytes *ret) MUST_USE;
+
+/* The domain alone. */
+enum result config_domain_canonical(struct bytes domain, struct arena *arena,
+                                    struct bytes *ret) MUST_USE;
+
+/* The same, but the local part is kept as written: for addresses that are not ours (RFC 5321, 2.4).
+ */
+enum result config_address_tidy(struct bytes address, struct arena *arena,
+                                struct bytes *ret) MUST_USE;
+
+/* Is this domain (canonical) ours? */
+bool config_domain_is_ours(const struct config *c, struct bytes domain);
+
+/* ---- where one recipient leads (store, ROUTE) ----
+ *
+ *	struct config_route r;
+ *	config_route_begin(&r, c, rcpt);
+ *	while (r.state == CONFIG_ROUTE_ASK)
+ *		config_route_next(&r, there_is_an_account(r.address));
+ *
+ * No ICU, no allocation; rcpt is canonical (ASCII letters are folded once more, which costs
+ *nothing). Order of what is looked at, after virtual(5): alias user+ext@domain, alias user@domain,
+ *alias user+ext and user (bare, in the first domain), the account user+ext@domain, the account
+ *user@domain, alias @domain; then for postmaster and abuse the option postmaster, then the first
+ *account. Other than in Postfix an account wins over @domain: a catch-all catches what is left. One
+ *alias to one local address is followed here, up to CONFIG_DEPTH. */
+
+enum { CONFIG_DEPTH = 10, CONFIG_TARGETS = 1000 };
+
+enum config_route_state {
+	CONFIG_ROUTE_ASK,     /* is there an account `address`? */
+	CONFIG_ROUTE_ACCOUNT, /* the account `address`, no dot file: place it */
+	CONFIG_ROUTE_DOT,     /* the account `address` with a dot file: the sorter's */
+	CONFIG_ROUTE_ALIAS,   /* several targets or remote ones: the sorter's */
+	CONFIG_ROUTE_FIRST, /* postmaster or abuse, and nobody is named: the first account; if there
+	                       is none, unknown */
+	CONFIG_ROUTE_UNKNOWN, /* our domain, nobody there; also a loop of aliases */
+	CONFIG_ROUTE_REMOTE,  /* not ours */
+};
+
+struct config_route {
+	enum config_route_state state;
+	struct bytes address; /* into text: the account, asked about or found; else the recipient in
+	                         canonical form */
+	bool own; /* with ACCOUNT and DOT: the recipient itself names the account, no alias led
+	             there */
+	/* private */
+	const struct config *config;
+	unsigned step, depth;
+	char text[LIMIT_ADDRESS + 1];
+	char current[LIMIT_ADDRESS + 1];
+	size_t current_len;
+};
+
+void config_route_begin(struct config_route *r, const struct config *c, struct bytes rcpt);
+void config_route_next(struct config_route *r, bool exists);
+
+/* ---- all that a recipient ends in (sorter) ----
+ *
+ * A restartable pure function over facts: which accounts exist. UNAVAILABLE: ret->missing names all
+ *that it can already tell it needs; ask for them (ROUTE says it in `own`), add the facts, call
+ *again.
+ *
+ *	while (config_expand(c, rcpt, facts, fact_count, &arena, &x, &why) == UNAVAILABLE)
+ *		ask for x.missing, wait, append to facts
+ *
+ * Each leaf stands once, however many ways lead to it. OK with no leaf cannot be: an address
+ *without an account behind it is a CONFIG_LEAF_UNKNOWN. INVALID: a loop, too deep or too many; why
+ *names file and line. */
+
+struct config_fact {
+	struct bytes address; /* canonical */
+	bool exists;
+};
+
+enum config_leaf_kind {
+	CONFIG_LEAF_PLACE,  /* account `address`, mailbox `mailbox` (UTF-8, / separates; INBOX) */
+	CONFIG_LEAF_REMOTE, /* forward to `address`, written as the operator did */
+	CONFIG_LEAF_HOLD, /* a |program line while programs cannot be run: `why` says which file and
+	                     line */
+	CONFIG_LEAF_UNKNOWN, /* nobody at `address` */
+	CONFIG_LEAF_FIRST, /* postmaster or abuse and nobody is named: redirect to `address`; store
+	                      knows the first account */
+};
+
+struct config_leaf {
+	enum config_leaf_kind kind;
+	struct bytes address;
+	struct bytes mailbox;
+	struct bytes from; /* the file and line that led here, "virtual:12"; empty: the recipient
+	                      itself */
+};
+
+struct config_expansion {
+	struct config_leaf *leaves;
+	size_t leaf_count;
+	struct bytes *missing;
+	size_t missing_count;
+};
+
+/* What is returned is the arena's; addresses may borrow from c. */
+enum result config_expand(const struct config *c, struct bytes rcpt,
+                          const struct config_fact *facts, size_t fact_count, struct arena *arena,
+                          struct config_expansion *ret, struct why *why) MUST_USE;
+
+#endif
