@@ -1,7 +1,7 @@
 /* A hash table from octets to a pointer. Keys are copied; values are borrowed and never freed.
  *
  * The hash is SipHash-1-3 keyed by map_seed(), so that strangers who choose the keys cannot make it slow.
- * Not ordered. While walking with map_each, remove nothing but the entry at hand. */
+ * Not ordered. While walking with map_each, put and remove nothing (removal moves later entries). */
 #ifndef BASE_MAP_H
 #define BASE_MAP_H
 
