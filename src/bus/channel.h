@@ -1,24 +1,24 @@
 /* A channel carries asks, answers and events between two processes, one message of at most
- *LIMIT_MESSAGE a send.
+ * LIMIT_MESSAGE a send.
  *
  *	struct channel *store = channel_new(loop, fd, MX, worker, STORE, 0, &ops, front);
  *	channel_ask(store, &ask);                        the answer comes to ops.answer, always,
- *perhaps as LOST
+ * perhaps as LOST
  *
  * - Sending never blocks and reading never stops. At most LIMIT_ASKS_CHANNEL asks are open; more
- *wait here.
+ * wait here.
  * - Every ask gets exactly one answer, in any order, on a later round of the loop, never inside
- *channel_ask. When the peer dies all open and waiting ones get LOST; while there is no peer a new
- *one gets UNAVAILABLE.
+ * channel_ask. When the peer dies all open and waiting ones get LOST; while there is no peer a new
+ * one gets UNAVAILABLE.
  * - An event is a word of flags for a session, merged with what was not sent yet.
  * - What comes in is checked against the ask table: a peer that asks what it may not, answers what
- *nobody asked, or sends what does not decode has broken the channel: ops.lost says why, and the
- *host reports it to master.
+ * nobody asked, or sends what does not decode has broken the channel: ops.lost says why, and the
+ * host reports it to master.
  * - bytes in what ops functions get are good during the call; ask_copy() what must live longer.
  * - Not a queue for bulk: that is READ and SPOOL (ask/ask.def).
  *
  * In memory (no loop, no descriptor) two ends are made by channel_pair_new; channel_step delivers
- *one message. */
+ * one message. */
 #ifndef BUS_CHANNEL_H
 #define BUS_CHANNEL_H
 

@@ -1,15 +1,15 @@
 /* Files, as an ops table: the real file system, or the simulator's torn disk. blob/ and db/ use
- *nothing else.
+ * nothing else.
  *
  *	struct file_system *fs = file_system_real_new(dirfd);
  *	if (file_open(fs, "segments/0001", FILE_WRITE | FILE_CREATE | FILE_EXCLUSIVE, &f, why) !=
- *OK) ... file_write(f, offset, bytes, why); file_sync(f, why); file_directory_sync(fs, "segments",
- *why);
+ * OK) ... file_write(f, offset, bytes, why); file_sync(f, why); file_directory_sync(fs, "segments",
+ * why);
  *
  * Names are relative to the file system's root folder, with /, without "..". Any thread may use a
- *file system; a file is used by one thread at a time, except file_read, which any number may call
- *at once. Results: OK, NOT_FOUND, EXISTS, DENIED, DISK_FULL, FAILED; why names the file and the
- *system's reason. Calls that were interrupted or cut short are carried on inside. */
+ * file system; a file is used by one thread at a time, except file_read, which any number may call
+ * at once. Results: OK, NOT_FOUND, EXISTS, DENIED, DISK_FULL, FAILED; why names the file and the
+ * system's reason. Calls that were interrupted or cut short are carried on inside. */
 #ifndef SYS_FILE_H
 #define SYS_FILE_H
 

@@ -1,13 +1,13 @@
 /* The event loop of a process: descriptors, timers, signals, wake-ups from threads. libuv is hidden
- *behind it.
+ * behind it.
  *
  *	struct loop *loop = loop_new();
  *	struct loop_watch *w = loop_watch_new(loop, fd, LOOP_READ, on_ready, connection);
  *	loop_run(loop);                                  until loop_stop()
  *
  * One thread runs a loop; only loop_wakeup_send() may be called by others. Everything may be freed
- *at any time on the loop's thread, also inside its own callback; after its _free no callback of it
- *comes any more. */
+ * at any time on the loop's thread, also inside its own callback; after its _free no callback of it
+ * comes any more. */
 #ifndef SYS_LOOP_H
 #define SYS_LOOP_H
 

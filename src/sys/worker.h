@@ -5,8 +5,8 @@
  *	worker_put(w, &request->job);
  *
  * A job is a member of what it works on. It belongs to the worker from worker_put until done() is
- *called. Jobs of one thread are done in order. With loop NULL there are no threads: worker_step()
- *runs a batch and its completions in the caller, for the simulator. */
+ * called. Jobs of one thread are done in order. With loop NULL there are no threads: worker_step()
+ * runs a batch and its completions in the caller, for the simulator. */
 #ifndef SYS_WORKER_H
 #define SYS_WORKER_H
 
