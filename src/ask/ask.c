@@ -1,5 +1,5 @@
-/* The codec. ask.def becomes one visitor a kind, which calls visit_TYPE for each field in order;
- *what a visit does (encode, decode, copy) is said by struct visit. No kind has code of its own.
+/* The codec. ask.def becomes one visitor a kind, which calls visit_TYPE for each field in order; what
+ * a visit does (encode, decode, copy) is said by struct visit. No kind has code of its own.
  *
  * Message, big-endian:
  *	u8 tag (1 ask, 2 answer) | u16 kind | u32 number | u64 session

@@ -4,9 +4,9 @@
  *	ask_encode(&a, &buf);                                  the asker's process
  *	if (ask_decode(in, &arena, &a) != OK) ...              the answerer's
  *
- * The engine chooses the number (unique among its open asks); the process that hosts it stamps the session and
- * forwards it unchanged; the answer carries both back. Structs and codec come from ask.def. bytes fields are
- * borrowed: by encode for the call, after decode from the arena.
+ * The engine chooses the number (unique among its open asks); the process that hosts it stamps the
+ * session and forwards it unchanged; the answer carries both back. Structs and codec come from
+ * ask.def. bytes fields are borrowed: by encode for the call, after decode from the arena.
  */
 #ifndef ASK_ASK_H
 #define ASK_ASK_H
@@ -48,20 +48,28 @@ typedef uint64_t ask_u64;
 typedef int64_t ask_i64;
 typedef struct bytes ask_bytes;
 
-#define ASK(NAME, name, from, to, meaning) struct ask_##name { char none[0];
+#define ASK(NAME, name, from, to, meaning) \
+	struct ask_##name {                \
+		char none[0];
 #define IN(type, field, meaning) ask_##type field;
 #define OUT(type, field, meaning)
-#define END(name) };
+#define END(name) \
+	}         \
+	;
 #include "ask/ask.def"
 #undef ASK
 #undef IN
 #undef OUT
 #undef END
 
-#define ASK(NAME, name, from, to, meaning) struct answer_##name { char none[0];
+#define ASK(NAME, name, from, to, meaning) \
+	struct answer_##name {             \
+		char none[0];
 #define IN(type, field, meaning)
 #define OUT(type, field, meaning) ask_##type field;
-#define END(name) };
+#define END(name) \
+	}         \
+	;
 #include "ask/ask.def"
 #undef ASK
 #undef IN
@@ -103,11 +111,11 @@ struct answer {
 /* ---- values that stand in fields ---- */
 
 enum route_class {
-	ROUTE_DIRECT,  /* placed in a mailbox by the accepting transaction */
-	ROUTE_QUEUE,   /* an alias, a dot file, several targets: the sorter's work */
-	ROUTE_UNKNOWN, /* our domain, no such user */
-	ROUTE_REMOTE,  /* not our domain: no stranger may use it */
-	ROUTE_FULL,    /* the account's quota is used up */
+	ROUTE_DIRECT,    /* placed in a mailbox by the accepting transaction */
+	ROUTE_QUEUE,     /* an alias, a dot file, several targets: the sorter's work */
+	ROUTE_UNKNOWN,   /* our domain, no such user */
+	ROUTE_REMOTE,    /* not our domain: no stranger may use it */
+	ROUTE_FULL,      /* the account's quota is used up */
 	ROUTE_SUSPENDED, /* kept in the queue until the account is let go again */
 };
 
@@ -138,32 +146,38 @@ enum mailbox_attribute {
 
 enum digest_kind { DIGEST_CRAM_MD5, DIGEST_APOP };
 
-enum sign_scheme { SIGN_ECDSA_SHA256, SIGN_ECDSA_SHA384, SIGN_RSA_PKCS1_SHA256, SIGN_RSA_PSS_SHA256, SIGN_ED25519 };
+enum sign_scheme {
+	SIGN_ECDSA_SHA256,
+	SIGN_ECDSA_SHA384,
+	SIGN_RSA_PKCS1_SHA256,
+	SIGN_RSA_PSS_SHA256,
+	SIGN_ED25519
+};
 
 /* SORTED.actions: u8 action, then fields. */
 enum sort_action {
-	SORT_PLACE,    /* block mailbox name of the recipient's account; u64 flags: put the mail there */
+	SORT_PLACE, /* block mailbox name of the recipient's account; u64 flags: put the mail there */
 	SORT_REDIRECT, /* block address; block origin: a new entry for this recipient, same mail and sender */
-	SORT_DEFER,    /* u32 seconds; block reason: try again then */
-	SORT_HOLD,     /* block reason: until an operator says so; never alone forgotten */
-	SORT_DONE,     /* block reason: nothing more (bounced, or refused by the user's own rule) */
+	SORT_DEFER, /* u32 seconds; block reason: try again then */
+	SORT_HOLD,  /* block reason: until an operator says so; never alone forgotten */
+	SORT_DONE,  /* block reason: nothing more (bounced, or refused by the user's own rule) */
 };
 
 enum admin_verb {
-	ADMIN_STATUS,         /* rows: one object of figures */
-	ADMIN_ACCOUNT_LIST,   /* number: cursor */
-	ADMIN_ACCOUNT_REMOVE, /* subject: address */
-	ADMIN_ACCOUNT_QUOTA,  /* subject: address, number: octets (0 none) */
-	ADMIN_ACCOUNT_SUSPEND,/* subject: address, number: 1 or 0 */
-	ADMIN_QUEUE_LIST,     /* number: cursor */
-	ADMIN_QUEUE_SHOW,     /* subject: queue id */
-	ADMIN_QUEUE_RETRY,    /* subject: queue id, or empty: all */
-	ADMIN_QUEUE_HOLD,     /* subject: queue id */
-	ADMIN_QUEUE_RELEASE,  /* subject: queue id */
-	ADMIN_QUEUE_REMOVE,   /* subject: queue id */
-	ADMIN_FILE_PUT,       /* subject: name under etc/, value: its text (a copy of the old goes to etc/.history) */
-	ADMIN_CHECKPOINT,     /* write an image now */
-	ADMIN_SWEEP,          /* copy live bytes out of mostly dead segments now */
+	ADMIN_STATUS,          /* rows: one object of figures */
+	ADMIN_ACCOUNT_LIST,    /* number: cursor */
+	ADMIN_ACCOUNT_REMOVE,  /* subject: address */
+	ADMIN_ACCOUNT_QUOTA,   /* subject: address, number: octets (0 none) */
+	ADMIN_ACCOUNT_SUSPEND, /* subject: address, number: 1 or 0 */
+	ADMIN_QUEUE_LIST,      /* number: cursor */
+	ADMIN_QUEUE_SHOW,      /* subject: queue id */
+	ADMIN_QUEUE_RETRY,     /* subject: queue id, or empty: all */
+	ADMIN_QUEUE_HOLD,      /* subject: queue id */
+	ADMIN_QUEUE_RELEASE,   /* subject: queue id */
+	ADMIN_QUEUE_REMOVE,    /* subject: queue id */
+	ADMIN_FILE_PUT, /* subject: name under etc/, value: its text (a copy of the old goes to etc/.history) */
+	ADMIN_CHECKPOINT, /* write an image now */
+	ADMIN_SWEEP,      /* copy live bytes out of mostly dead segments now */
 };
 
 /* ---- codec and table ---- */
@@ -183,7 +197,8 @@ void ask_encode(const struct ask *a, struct buf *out);
 /* INVALID when a field is missing, too long, or anything is left over. */
 enum result ask_decode(struct bytes in, struct arena *arena, struct ask *ret) MUST_USE;
 
-/* Encoded form: u8 2, u16 kind, u32 number, u64 session, u8 result, block why, fields (only when OK). */
+/* Encoded form: u8 2, u16 kind, u32 number, u64 session, u8 result, block why, fields (only when
+ * OK). */
 void answer_encode(const struct answer *a, struct buf *out);
 enum result answer_decode(struct bytes in, struct arena *arena, struct answer *ret) MUST_USE;
 

@@ -1,52 +1,42 @@
 /* An engine asks, the world answers: what every protocol engine looks like from outside.
  *
- * A sealed engine knows base types, mail formats and the ask table; no sockets, clock, files, threads, logging
- * or callbacks. The host (roles/front.c, test/talk, test/sim, fuzz) drives it:
+ * A sealed engine knows base types, mail formats and the ask table; no sockets, clock, files,
+ * threads, logging or callbacks. The host (roles/front.c, test/talk, test/sim, fuzz) drives it:
  *
- *	engine->ops->tick(engine, now);                          before each batch; also when deadline() has passed
- *	taken = engine->ops->feed(engine, in);                   keep the rest; offer it again after an answer or output
- *	while (engine->ops->ask(engine, &a)) forward(&a);
- *	send(engine->ops->output(engine));                       consume what was sent
- *	engine->ops->answer(engine, &answer);                    in any order; then feed what was left
- *	if (engine->ops->finished(engine) && output is empty) close;
+ *	ops->tick(engine, now);                  before each batch, and when deadline() has passed
+ *	taken = ops->feed(engine, in);           keep the rest; offer it again after an answer
+ *	while (ops->ask(engine, &a)) forward(&a);
+ *	send(ops->output(engine));               consume what was sent
+ *	ops->answer(engine, &answer);            in any order; then feed what was left
+ *	if (ops->finished(engine) && output is empty) close;
  *
  * Rules:
- *  - feed returns how many octets it took. Fewer than offered only when the next step needs an answer, when the output
- *    is above ENGINE_OUTPUT_HIGH, or when TLS is about to start; the host then stops reading. That is all the
- *    back-pressure there is. It must make progress on any split of the input, and the output must not depend on
- *    the split.
- *  - ask() is drained in a loop; bytes in an ask are good until the next call of any verb. At most
+ *  - feed returns how many octets it took. Fewer than offered only when the next step needs an
+ *    answer, when the output is above ENGINE_OUTPUT_HIGH, or when TLS is about to start; the host
+ *    then stops reading. That is all the back-pressure there is. It makes progress on any split of
+ *    the input, and the output does not depend on the split.
+ *  - ask is drained in a loop; bytes in an ask are good until the next call of any verb. At most
  *    LIMIT_ASKS_SESSION are open.
  *  - An answer may come with any result; LOST and UNAVAILABLE mean unknown and not now, never no.
- *  - When it asks TLS_START it takes nothing more until the answer; the host flushes the output in the clear first.
- *    On OK the engine forgets what it knew (RFC 3207, 4.2); `peer.tls` is its own to set.
- *  - eof(): the peer closed; open asks may still be answered.
- *  - event(): something happened that was not asked for (enum engine_event bits, merged).
- *  - Bulk data (READ, SPOOL) is paced by the engine: it asks for more only while output is below the mark.
- */
-#ifndef ASK_ENGINE_H
-#define ASK_ENGINE_H
-
-#include "ask/ask.h"
-#include "base/ip.h"
-
-enum { ENGINE_OUTPUT_HIGH = 128 * 1024 };
-
-enum engine_event {
+ *  - After asking TLS_START it takes nothing more until the answer; the host flushes the output in
+ *    the clear first. On OK the engine forgets what it knew (RFC 3207, 4.2).
+ *  - eof: the peer closed; open asks may still be answered.
+ *  - event: something happened that was not asked for (enum engine_event {
 	ENGINE_CHANGED = 1 << 0, /* the watched mailbox moved: ask CHANGES */
-	ENGINE_RELOAD = 1 << 1,  /* a new configuration generation; sessions end with the one they began with */
-	ENGINE_STOP = 1 << 2,    /* finish what is under way, say goodbye (421, BYE), finish */
-};
+ENGINE_RELOAD = 1 << 1,       /* a new configuration; sessions end with the one they began with */
+        ENGINE_STOP = 1 << 2, /* finish what is under way, say goodbye (421, BYE), finish */
+}
+;
 
 /* Who is at the other end; copied by the engine's _new. */
 struct engine_peer {
-	struct ip ip;       /* of the client, by PROXY protocol where that is configured */
+	struct ip ip; /* of the client, by PROXY protocol where that is configured */
 	uint16_t port;
 	struct ip local_ip;
 	uint16_t local_port;
-	uint64_t session;   /* for ids and logs */
-	uint8_t seed[16];   /* random: message keys, challenges */
-	bool tls;           /* implicit TLS is up already; the fields below are set */
+	uint64_t session;                 /* for ids and logs */
+	uint8_t seed[16];                 /* random: message keys, challenges */
+	bool tls;                         /* implicit TLS is up already; the fields below are set */
 	struct answer_tls_start tls_info; /* borrowed for the call of _new */
 };
 
@@ -63,7 +53,7 @@ struct engine_ops {
 	void (*eof)(struct engine *e);
 	void (*event)(struct engine *e, unsigned events);
 	bool (*finished)(const struct engine *e); /* close once the output is sent */
-	void (*free)(struct engine **e);          /* sets *e to NULL; open asks are forgotten by the host */
+	void (*free)(struct engine **e); /* sets *e to NULL; open asks are forgotten by the host */
 };
 
 /* The first member of every engine: struct smtp_server { struct engine engine; ... }. */

@@ -1,11 +1,12 @@
-/* Memory that lives as long as a unit of work (a connection, a transaction) and is given back whole.
+/* Memory that lives as long as a unit of work (a connection, a transaction) and is given back
+ * whole.
  *
  *	struct arena a = {0};
  *	name = arena_copy(&a, borrowed);
  *	arena_reset(&a);              after the transaction: everything from it is gone
  *
- * A zeroed struct is an empty arena and costs nothing until used. There is no free of a single piece; what
- * must shrink and grow belongs into a buf. Not for secrets (nothing is wiped). */
+ * A zeroed struct is an empty arena and costs nothing until used. There is no free of a single
+ * piece; what must shrink and grow belongs into a buf. Not for secrets (nothing is wiped). */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
@@ -18,7 +19,8 @@ struct arena {
 	size_t total; /* octets handed out since the last reset: what limits are tested against */
 };
 
-void *arena_get(struct arena *a, size_t size) __attribute__((malloc, returns_nonnull)); /* zeroed, aligned to 16 */
+void *arena_get(struct arena *a, size_t size)
+        __attribute__((malloc, returns_nonnull)); /* zeroed, aligned to 16 */
 struct bytes arena_copy(struct arena *a, struct bytes b);
 char *arena_text(struct arena *a, struct bytes b); /* NUL-terminated copy */
 struct bytes arena_printf(struct arena *a, const char *format, ...) PRINTF(2, 3);

@@ -5,9 +5,9 @@
  *	n = send(buf_bytes(&out)); buf_consume(&out, n);
  *	buf_done(&out);
  *
- * A zeroed struct is an empty buffer. The contents move when it grows: what buf_bytes() gave is good until
- * the next append. It has no limit of its own: whoever appends what a peer sent checks the limit first.
- * Numbers are appended big-endian; base/wire.h reads them back. */
+ * A zeroed struct is an empty buffer. The contents move when it grows: what buf_bytes() gave is
+ * good until the next append. It has no limit of its own: whoever appends what a peer sent
+ * checks the limit first. Numbers are appended big-endian; base/wire.h reads them back. */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
@@ -44,9 +44,9 @@ void buf_block(struct buf *b, struct bytes data); /* a u32 length, then the octe
 char *buf_room(struct buf *b, size_t n);
 void buf_added(struct buf *b, size_t n);
 
-void buf_consume(struct buf *b, size_t n); /* n <= buf_len(b) */
+void buf_consume(struct buf *b, size_t n);    /* n <= buf_len(b) */
 void buf_truncate(struct buf *b, size_t len); /* keep the first len octets; len <= buf_len(b) */
-void buf_clear(struct buf *b);             /* empty, memory kept for reuse */
-void buf_done(struct buf *b);              /* memory given back; the struct is an empty buffer again */
+void buf_clear(struct buf *b);                /* empty, memory kept for reuse */
+void buf_done(struct buf *b); /* memory given back; the struct is an empty buffer again */
 
 #endif

@@ -1,4 +1,5 @@
-/* A borrowed run of octets: pointer and length, never owned, not NUL-terminated, may hold any octet.
+/* A borrowed run of octets: pointer and length, never owned, not NUL-terminated, may hold any
+ * octet.
  *
  *	struct bytes line = BYTES("MAIL FROM:<a@b>");
  *	if (bytes_starts_nocase(line, BYTES("mail from:")))
@@ -62,7 +63,8 @@ size_t bytes_find_last(struct bytes b, char c);
 /* Without spaces, tabs, CR and LF at both ends. */
 struct bytes bytes_trim(struct bytes b);
 
-/* Takes from *rest up to the first sep (which is dropped) into *ret_part. False when *rest is used up:
+/* Takes from *rest up to the first sep (which is dropped) into *ret_part. False when *rest is used
+ * up:
  *	while (bytes_cut(&rest, ',', &item)) ... */
 bool bytes_cut(struct bytes *rest, char sep, struct bytes *ret_part);
 

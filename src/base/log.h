@@ -17,6 +17,7 @@ struct log {
 	char who[24]; /* "mx[1]" */
 };
 
-void log_line(const struct log *log, time_ms now, const char *event, const char *format, ...) PRINTF(4, 5);
+void log_line(const struct log *log, time_ms now, const char *event, const char *format, ...)
+        PRINTF(4, 5);
 
 #endif

@@ -1,7 +1,8 @@
 /* The one result type of the house, and the human reason that goes with it.
  *
- * Every function that can fail returns enum result and is marked MUST_USE. Where the failure happens, a
- * sentence for a person is put into a struct why: what, where, and what to do. Lower floors never log. */
+ * Every function that can fail returns enum result and is marked MUST_USE. Where the failure
+ * happens, a sentence for a person is put into a struct why: what, where, and what to do. Lower
+ * floors never log. */
 #ifndef BASE_RESULT_H
 #define BASE_RESULT_H
 
@@ -10,8 +11,8 @@
 
 enum result {
 	OK = 0,
-	INVALID,     /* breaks a grammar or a range: the asker's mistake; trying again does not help */
-	TOO_BIG,     /* above a limit of base/limits.h or of the configuration */
+	INVALID, /* breaks a grammar or a range: the asker's mistake; trying again does not help */
+	TOO_BIG, /* above a limit of base/limits.h or of the configuration */
 	NOT_FOUND,   /* no such thing */
 	EXISTS,      /* it is there already */
 	DENIED,      /* the asker has no right to it, or the password is wrong */
@@ -32,8 +33,8 @@ struct why {
 	char text[256];
 };
 
-/* Sets the reason and returns r, so that a function can end with `return why_set(why, INVALID, ...)`.
- * why may be NULL. */
+/* Sets the reason and returns r, so that a function can end with `return why_set(why, INVALID,
+ * ...)`. why may be NULL. */
 enum result why_set(struct why *why, enum result r, const char *format, ...) PRINTF(3, 4);
 
 #endif

@@ -22,8 +22,9 @@ struct time_civil time_to_civil(time_ms t, int zone_minutes);
 time_ms time_from_civil(const struct time_civil *c);
 
 enum { TIME_TEXT = 40 };
-void time_format_rfc3339(time_ms t, char out[TIME_TEXT]);                   /* 2026-11-23T09:00:00.123Z */
-void time_format_rfc5322(time_ms t, int zone_minutes, char out[TIME_TEXT]); /* Mon, 23 Nov 2026 18:00:00 +0900 */
+void time_format_rfc3339(time_ms t, char out[TIME_TEXT]); /* 2026-11-23T09:00:00.123Z */
+void time_format_rfc5322(time_ms t, int zone_minutes,
+                         char out[TIME_TEXT]); /* Mon, 23 Nov 2026 18:00:00 +0900 */
 
 extern const char time_months[12][4];
 extern const char time_weekdays[7][4];
