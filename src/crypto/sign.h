@@ -1,0 +1,35 @@
+/* Private keys, where they really are: in keeper.
+ *
+ *	private_key_parse(pem, &key, &why);
+ *	private_key_sign(key, SIGN_.. , digest, &signature);
+ *
+ * P-256, P-384 and RSA (2048 bits and more). A key is known by the SHA-256 of its
+ * SubjectPublicKeyInfo. */
+#ifndef CRYPTO_SIGN_H
+#define CRYPTO_SIGN_H
+
+#include "base/buf.h"
+#include "crypto/digest.h"
+
+/* The same numbers as enum sign_scheme of ask/ask.h, which crypto/ cannot see. */
+enum private_key_scheme {
+	PRIVATE_KEY_ECDSA_SHA256,
+	PRIVATE_KEY_ECDSA_SHA384,
+	PRIVATE_KEY_RSA_PKCS1_SHA256,
+	PRIVATE_KEY_RSA_PSS_SHA256,
+};
+
+struct private_key;
+
+/* One key in PEM (PKCS#8 or traditional), not encrypted. INVALID: why says what is wrong with it.
+ * */
+enum result private_key_parse(struct bytes pem, struct private_key **ret, struct why *why) MUST_USE;
+void private_key_free(struct private_key **k); /* wipes it */
+void private_key_id(const struct private_key *k, uint8_t ret[DIGEST_SHA256]);
+
+/* Appends the signature (DER for ECDSA). INVALID: the scheme is not this key's, or the digest has
+ * the wrong length. Any thread, one at a time per key. */
+enum result private_key_sign(const struct private_key *k, unsigned scheme, struct bytes digest,
+                             struct buf *out) MUST_USE;
+
+#endif
