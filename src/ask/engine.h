@@ -21,12 +21,23 @@
  *  - After asking TLS_START it takes nothing more until the answer; the host flushes the output in
  *    the clear first. On OK the engine forgets what it knew (RFC 3207, 4.2).
  *  - eof: the peer closed; open asks may still be answered.
- *  - event: something happened that was not asked for (enum engine_event {
+ *  - event: something happened that was not asked for (enum engine_event bits, merged).
+ *  - Bulk data (READ, SPOOL) is paced by the engine: it asks for more only while output is below
+ *    the mark. ask() moves it on: call it again after output was sent. */
+#ifndef ASK_ENGINE_H
+#define ASK_ENGINE_H
+
+#include "ask/ask.h"
+#include "base/ip.h"
+
+enum { ENGINE_OUTPUT_HIGH = 128 * 1024 };
+
+enum engine_event {
 	ENGINE_CHANGED = 1 << 0, /* the watched mailbox moved: ask CHANGES */
-ENGINE_RELOAD = 1 << 1,       /* a new configuration; sessions end with the one they began with */
-        ENGINE_STOP = 1 << 2, /* finish what is under way, say goodbye (421, BYE), finish */
-}
-;
+	ENGINE_RELOAD = 1 << 1,  /* a new configuration; sessions end with the one they began with */
+	ENGINE_STOP = 1 << 2,    /* finish what is under way, say goodbye (421, BYE), finish */
+	ENGINE_LOST = 1 << 3,    /* the store was restarted, and knows the grants again: say WATCH again */
+};
 
 /* Who is at the other end; copied by the engine's _new. */
 struct engine_peer {
