@@ -1,0 +1,40 @@
+# Thin: what is done stands in tools/ and bench/.
+#
+#	make                  build/hikyaku
+#	make run              try it: a server on 127.0.0.1 with two accounts and two mails (var/try)
+#	make test             every test; ends with "N passed, N failed, N skipped"
+#	make fuzz SECONDS=n   fuzz every engine and parser for n seconds in all (60)
+#	make bench            against Postfix and Dovecot
+#	make install          into PREFIX (/usr/local)
+.PHONY: all run test fuzz bench install format docs clean
+PREFIX ?= /usr/local
+SECONDS ?= 60
+
+all:
+	@tools/build
+
+run:
+	@tools/run
+
+test:
+	@tools/test
+
+fuzz:
+	@tools/fuzz $(SECONDS)
+
+bench:
+	@bench/run
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 build/hikyaku $(DESTDIR)$(PREFIX)/bin/hikyaku
+	for name in sendmail mailq newaliases; do ln -sf hikyaku $(DESTDIR)$(PREFIX)/bin/hikyaku-$$name; done
+
+format:
+	@tools/format
+
+docs:
+	@tools/asks && tools/rfc && tools/floors --draw
+
+clean:
+	rm -rf build build-test build-fuzz
