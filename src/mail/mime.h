@@ -6,12 +6,14 @@
  *	...
  *	mime_parser_free(&p);                             the tree goes with it
  *
- *	root = mime_parse(whole, &arena);                 the same for a mail in memory
+ *	root = mime_parse(whole, &arena, NULL);                 the same for a mail in memory
  *
  * The parser keeps no mail, only the fields that the tree and the envelopes need: at most MIME_KEEP
  *octets. It costs one memchr per line and compares boundaries only on lines that begin with "--".
  *Lines end with CRLF or a bare LF; a bare CR is no line end. The line end before a boundary belongs
  *to the boundary (RFC 2046, 5.1.1).
+ *
+ * child of a multipart is never NULL: one whose boundary never comes is a leaf (multipart is false) of that type.
  *
  * What breaks the rules:
  *  - A boundary of an outer multipart ends all inner ones that were not closed; the end of the mail
@@ -59,25 +61,23 @@ enum mime_encoding {
 struct mime_envelope {
 	struct bytes date, subject, in_reply_to, message_id, references;
 	struct address *from, *sender, *reply_to, *to, *cc,
-	        *bcc; /* as written; IMAP's defaults for sender and reply-to are IMAP's */
+	        *bcc; /* as written: defaults are IMAP's */
 };
 
 struct mime_part {
 	struct mime_part *parent;
-	struct mime_part
-	        *child; /* first; of message/rfc822: the message in it, always exactly one */
+	struct mime_part *child; /* first; of message/rfc822: the message in it, exactly one */
 	struct mime_part *next;
 	uint64_t header_start; /* octets from the start of the mail */
 	uint64_t body_start;   /* header_start to body_start is the header with its blank line */
 	uint64_t body_end;     /* body_start to body_end is the body: what IMAP's BODY[n] gives */
 	uint32_t header_lines; /* blank line included */
-	uint32_t body_lines; /* line ends in the body, plus one if the last line has none and is not
-	                        empty */
-	uint8_t encoding;    /* enum mime_encoding */
-	bool multipart;      /* type is multipart and it was taken apart */
-	bool message;        /* type is message/rfc822 or message/global and child is its message */
-	bool type_given;     /* there was a Content-Type that could be read */
-	struct bytes type;   /* lower case; never empty */
+	uint32_t body_lines;   /* line ends in the body: BODYSTRUCTURE's lines */
+	uint8_t encoding;      /* enum mime_encoding */
+	bool multipart;        /* type is multipart and it was taken apart */
+	bool message;      /* type is message/rfc822 or message/global and child is its message */
+	bool type_given;   /* there was a Content-Type that could be read */
+	struct bytes type; /* lower case; never empty */
 	struct bytes subtype; /* lower case; never empty */
 	struct mime_param *params;
 	struct bytes encoding_text; /* as written, for BODYSTRUCTURE; empty: 7BIT */
@@ -99,22 +99,23 @@ void mime_parser_feed(struct mime_parser *p, struct bytes in);
 const struct mime_part *mime_parser_finish(struct mime_parser *p); /* once; never NULL */
 void mime_parser_free(struct mime_parser **p);
 
-/* After finish. */
-uint64_t mime_parser_size(const struct mime_parser *p); /* octets fed */
-uint32_t mime_parser_parts(const struct mime_parser *p);
-bool mime_parser_truncated(
-        const struct mime_parser *p); /* a limit was met: parts or fields are left out */
-uint32_t mime_parser_received(
-        const struct mime_parser *p); /* Received fields of the root header: hops so far */
-uint64_t mime_parser_work(const struct mime_parser *p); /* octets looked at, comparisons included:
-                                                           tests hold it linear */
+struct mime_count {
+	uint64_t size;     /* octets fed */
+	uint32_t parts;    /* in the tree */
+	uint32_t received; /* Received fields of the root header: hops so far */
+	bool truncated;    /* a limit was met: parts or fields are left out */
+	uint64_t work;     /* octets looked at, comparisons included: tests hold it linear */
+};
 
-const struct mime_part *mime_parse(struct bytes mail, struct arena *arena);
+struct mime_count mime_parser_count(const struct mime_parser *p);
 
-/* The part that an IMAP section number names (RFC 9051, 6.4.5.1): count 0 is root. In a message its
- * multipart's children count, or the one body as 1. NULL: no such part. *ret_message (may be NULL)
- * is set when the number names a message/rfc822, so that HEADER and TEXT of it are
- * ret_message->child's. */
+/* The same for a mail in memory; ret_count may be NULL. */
+const struct mime_part *mime_parse(struct bytes mail, struct arena *arena,
+                                   struct mime_count *ret_count);
+
+/* The part that an IMAP section number names (RFC 9051, 6.4.5.1); count 0 is root. In a message, the children of its
+ * multipart count, or its one body as 1. NULL: no such part. When the part is a message/rfc822 (part->message), HEADER and TEXT of
+ * it are header and body of part->child. */
 const struct mime_part *mime_part_section(const struct mime_part *root, const uint32_t *numbers,
                                           size_t count);
 
