@@ -48,7 +48,8 @@ void loop_timer_free(struct loop_timer **t);
 struct loop_task {
 	loop_function *function;
 	void *context;
-	struct loop_task *next, **prev; /* the loop's */
+	struct loop *loop; /* set while queued */
+	struct loop_task *next, *prev;
 };
 void loop_defer(struct loop *l, struct loop_task *t);
 void loop_task_cancel(struct loop_task *t);
