@@ -17,20 +17,20 @@
 #include "ask/engine.h"
 
 struct pop3_options {
-	struct bytes hostname;     /* in the greeting and in APOP's timestamp */
-	bool tls_available;        /* offer STLS */
-	bool plaintext_login;      /* passwords in the clear without TLS; loopback clients always may */
-	bool apop;                 /* offer APOP; its use is noted */
-	uint32_t mechanisms;       /* enum sasl_mechanism bits that AUTH offers (sasl/sasl.h) */
-	uint32_t login_failures;   /* then the session ends; 0: 3 */
-	uint32_t bad_commands;     /* then the session ends; 0: 20 */
-	time_ms idle_timeout;      /* 0: ten minutes, the least that RFC 1939, 3 allows */
-	time_ms login_timeout;     /* from the greeting to a successful login; 0: three minutes */
+	struct bytes hostname; /* in the greeting and in APOP's timestamp */
+	bool tls_available;    /* offer STLS */
+	bool plaintext_login;  /* passwords in the clear without TLS; loopback clients always may */
+	bool apop;             /* offer APOP; its use is noted */
+	uint32_t mechanisms;   /* enum sasl_mechanism bits that AUTH offers (sasl/sasl.h) */
+	uint32_t login_failures; /* then the session ends; 0: 3 */
+	uint32_t bad_commands;   /* then the session ends; 0: 20 */
+	time_ms idle_timeout;    /* 0: ten minutes, the least that RFC 1939, 3 allows */
+	time_ms login_timeout;   /* from the greeting to a successful login; 0: three minutes */
 };
 
 enum { POP3_LIMIT_LINE = 2048, POP3_LIMIT_MESSAGES = 1000000 };
 
 struct engine *pop3_server_new(const struct pop3_options *o, const struct engine_peer *peer,
-			       time_ms now);
+                               time_ms now);
 
 #endif
