@@ -207,9 +207,11 @@ struct config_route {
 	/* private */
 	const struct config *config;
 	unsigned step, depth;
-	char text[LIMIT_ADDRESS + 1];
+	bool identity, postmaster;
+	char rcpt[LIMIT_ADDRESS + 1];
 	char current[LIMIT_ADDRESS + 1];
-	size_t current_len;
+	char text[LIMIT_ADDRESS + 1];
+	size_t rcpt_len, current_len;
 };
 
 void config_route_begin(struct config_route *r, const struct config *c, struct bytes rcpt);
