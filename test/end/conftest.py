@@ -22,7 +22,7 @@ JAPANESE_PASSWORD = "秘密のパスワード"
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: more than a few seconds")
+    config.addinivalue_line("markers", "asan: run once more with the sanitizers and without the walls")
 
 
 def pytest_collection_modifyitems(items):

@@ -4,6 +4,8 @@ import smtplib
 import pytest
 from talk import Smtp, count, find, imap, message, send, token
 
+pytestmark = pytest.mark.asan
+
 
 def rcpt(h, address):
     s = Smtp(h)

@@ -5,6 +5,8 @@ import imaplib
 import pytest
 from talk import find, imap, parse, send, token
 
+pytestmark = pytest.mark.asan
+
 WORD = "飛脚便"
 BODY = "明日の会議は十時からです。資料を持ってきてください。\r\n"
 

@@ -10,6 +10,8 @@ import pytest
 from conftest import JAPANESE_PASSWORD, PASSWORD
 from talk import Scram, imap, insecure, pop, scram_imap
 
+pytestmark = pytest.mark.asan
+
 WHO = [("ken@example.test", PASSWORD), ("yuki@example.test", JAPANESE_PASSWORD)]
 ids = ["ascii", "japanese"]
 

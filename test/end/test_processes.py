@@ -439,6 +439,7 @@ def test_keys_are_keepers_alone(fresh, root):
         assert stat.st_uid in (owner, 0), path
 
 
+@pytest.mark.skipif(os.environ.get("HIKYAKU_WALLS") == "off", reason="the walls are off")
 def test_walls(hikyaku):
     """seccomp and no new privileges in every role; the walls test in test/unit says what each may not do."""
     for role in ROLES:

@@ -5,6 +5,8 @@ import subprocess
 import pytest
 from talk import Smtp, count, find, insecure, message, parse, subjects, token
 
+pytestmark = pytest.mark.asan
+
 
 def swaks(path, h, host, *more, to="ken@example.test", subject):
     server = f"[{host}]" if ":" in host else host

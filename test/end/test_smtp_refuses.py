@@ -4,6 +4,8 @@ import time
 import pytest
 from talk import Smtp, count, find, message, send, subjects, token
 
+pytestmark = pytest.mark.asan
+
 
 @pytest.mark.parametrize("rcpt", [
     "someone@elsewhere.example", "ken%elsewhere.example@other.example", "someone@[192.0.2.1]",
