@@ -14,16 +14,16 @@
 #include "base/buf.h"
 #include "mail/mime.h"
 
+/* A value: copied and forgotten at will. */
 struct body_decoder {
 	uint8_t encoding; /* enum mime_encoding */
-	uint8_t state;
-	uint8_t count;
+	uint8_t state;    /* uuencode: before, in, after the data */
+	uint8_t count;    /* base64: digits in bits */
+	uint8_t held_len;
+	uint8_t line_len;
 	uint32_t bits;
-	uint32_t blanks_len;
-	char held[8];
-	char blanks[80];
-	char line[96];
-	uint32_t line_len;
+	char held[80]; /* quoted-printable: what may still be dropped */
+	char line[96]; /* uuencode */
 };
 
 struct body_decoder body_decoder_of(enum mime_encoding encoding);
