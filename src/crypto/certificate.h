@@ -26,8 +26,8 @@ void certificate_key_id(const struct certificate *c, uint8_t ret[DIGEST_SHA256])
 time_ms certificate_expires(const struct certificate *c);
 
 /* A new P-256 key and a certificate for it and for hostname, signed by itself, good from a day ago
- * for ten years. Appends PEM to both. key_pem is a secret: file mode 0600, wipe the buffer.
- * hostname: A-labels. */
+ * for 820 days (Apple's programs take no longer one). Appends PEM to both. key_pem is a secret:
+ * file mode 0600, wipe the buffer. hostname: A-labels. */
 void certificate_make(struct bytes hostname, time_ms now, struct buf *ret_pem,
                       struct buf *ret_key_pem);
 

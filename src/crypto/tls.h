@@ -64,13 +64,12 @@ void tls_close(struct tls *t, struct buf *out);
 
 /* What a finished handshake agreed on. Texts and octets are good as long as the connection. */
 struct tls_info {
-	struct bytes version; /* "TLSv1.3 TLS_AES_256_GCM_SHA384" */
-	struct bytes
-	        exporter; /* tls-exporter (RFC 9266); empty for TLS 1.2 without extended master secret */
+	struct bytes version;  /* "TLSv1.3 TLS_AES_256_GCM_SHA384" */
+	struct bytes exporter; /* tls-exporter (RFC 9266); empty where it would not be safe */
 	struct bytes endpoint; /* tls-server-end-point (RFC 5929, 4.1) */
 	struct bytes name;     /* SNI; may be empty */
 	bool resumed;
 };
-void tls_info(const struct tls *t, struct tls_info *ret);
+void tls_info(struct tls *t, struct tls_info *ret);
 
 #endif

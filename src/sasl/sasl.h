@@ -46,10 +46,8 @@ struct sasl_setup {
 	unsigned offered;      /* enum sasl_mechanism: sasl_offer() */
 	struct bytes hostname; /* of the server: in CRAM-MD5's challenge */
 	struct ip ip;          /* of the client */
-	uint8_t seed
-	        [16]; /* random, another one for each sasl_new (engine_peer.seed plus a counter is fine: it
-	                           is hashed) */
-	uint64_t counter;      /* ... that counter */
+	uint8_t seed[16];      /* engine_peer.seed: only its hash with counter is shown */
+	uint64_t counter;      /* another one for each attempt of the session */
 	struct bytes exporter; /* channel bindings of TLS_START; empty without TLS */
 	struct bytes endpoint;
 };
@@ -61,6 +59,7 @@ unsigned sasl_offer(bool plaintext_allowed, bool old_allowed, bool has_binding);
  * */
 void sasl_offer_words(unsigned offered, const char *prefix, struct buf *out);
 
+/* One for each attempt. */
 struct sasl *sasl_new(const struct sasl_setup *setup);
 void sasl_free(struct sasl **s); /* wipes; NULL is fine */
 
