@@ -1,19 +1,19 @@
 /* What the operator wrote under etc/, as values: options, listeners, domains, aliases, dot files,
- *certificates.
+ * certificates.
  *
  *	config_parse(sources, count, &config, &why)     master's unprivileged child: files in,
- *values or file:line out config_encode(config, &buf)                     ... into a sealed memory
- *file config_decode(bytes, &config, &why)             each role
+ * values or file:line out config_encode(config, &buf)                     ... into a sealed memory
+ * file config_decode(bytes, &config, &why)             each role
  *
  * It is pure: sources come in as octets, nothing is read, nothing logged. A config is immutable and
- *owns all its memory; sessions keep the one they began with. Missing configuration closes, never
- *opens: without a domain every recipient is refused. Any error leaves *ret untouched, so the caller
- *keeps the previous good version.
+ * owns all its memory; sessions keep the one they began with. Missing configuration closes, never
+ * opens: without a domain every recipient is refused. Any error leaves *ret untouched, so the caller
+ * keeps the previous good version.
  *
  * It also says where an address leads. There are two verbs for that, neither with callbacks:
  *
  *	config_route: one recipient at RCPT; a hash lookup or two in the ordinary case (store,
- *ROUTE) config_expand: all that a recipient ends in, through aliases and dot files (sorter)
+ * ROUTE) config_expand: all that a recipient ends in, through aliases and dot files (sorter)
  *
  * It is not: the accounts (store has them), private keys (keeper reads them), the sorter's work.
  */
@@ -179,11 +179,11 @@ bool config_domain_is_ours(const struct config *c, struct bytes domain);
  *		config_route_next(&r, there_is_an_account(r.address));
  *
  * No ICU, no allocation; rcpt is canonical (ASCII letters are folded once more, which costs
- *nothing). Order of what is looked at, after virtual(5): alias user+ext@domain, alias user@domain,
- *alias user+ext and user (bare, in the first domain), the account user+ext@domain, the account
- *user@domain, alias @domain; then for postmaster and abuse the option postmaster, then the first
- *account. Other than in Postfix an account wins over @domain: a catch-all catches what is left. One
- *alias to one local address is followed here, up to CONFIG_DEPTH. */
+ * nothing). Order of what is looked at, after virtual(5): alias user+ext@domain, alias user@domain,
+ * alias user+ext and user (bare, in the first domain), the account user+ext@domain, the account
+ * user@domain, alias @domain; then for postmaster and abuse the option postmaster, then the first
+ * account. Other than in Postfix an account wins over @domain: a catch-all catches what is left. One
+ * alias to one local address is followed here, up to CONFIG_DEPTH. */
 
 enum { CONFIG_DEPTH = 10, CONFIG_TARGETS = 1000 };
 
@@ -220,15 +220,15 @@ void config_route_next(struct config_route *r, bool exists);
 /* ---- all that a recipient ends in (sorter) ----
  *
  * A restartable pure function over facts: which accounts exist. UNAVAILABLE: ret->missing names all
- *that it can already tell it needs; ask for them (ROUTE says it in `own`), add the facts, call
- *again.
+ * that it can already tell it needs; ask for them (ROUTE says it in `own`), add the facts, call
+ * again.
  *
  *	while (config_expand(c, rcpt, facts, fact_count, &arena, &x, &why) == UNAVAILABLE)
  *		ask for x.missing, wait, append to facts
  *
  * Each leaf stands once, however many ways lead to it. OK with no leaf cannot be: an address
- *without an account behind it is a CONFIG_LEAF_UNKNOWN. INVALID: a loop, too deep or too many; why
- *names file and line. */
+ * without an account behind it is a CONFIG_LEAF_UNKNOWN. INVALID: a loop, too deep or too many; why
+ * names file and line. */
 
 struct config_fact {
 	struct bytes address; /* canonical */

@@ -1,6 +1,6 @@
 /* Mailboxes and groups of RFC 5322, 3.4, with the obsolete forms (4.4), raw UTF-8 (RFC 6532) and
- *what real mail holds instead of them. Never fails: what is no address still gives what a person
- *should see.
+ * what real mail holds instead of them. Never fails: what is no address still gives what a person
+ * should see.
  *
  *	struct address *a = address_parse(value, &arena);
  *	for (; a; a = a->next) ...

@@ -1,14 +1,14 @@
 /* Text of any charset to UTF-8, with the Japanese truths; folding for search; domain names (IDNA).
- *By ICU.
+ * By ICU.
  *
  *	if (charset_to_utf8(BYTES("iso-2022-jp"), in, &out) != OK)
  *		charset_guess_to_utf8(in, &out);
  *
  * Labels are what mail says, not what IANA says: ISO-2022-JP also holds NEC and IBM rows,
- *half-width kana (by ESC ( I, SO/SI or 8-bit) and JIS X 0212; Shift_JIS is Windows-31J; EUC-JP has
- *the NEC and IBM rows. The wave dash family goes to the CP932 side (U+FF5E, U+2225, U+FF0D, U+FFE0
- *...). What cannot be decoded becomes U+FFFD: the functions always end, and output is at most 3
- *octets for each of input, plus 3. No state, no globals of ours. */
+ * half-width kana (by ESC ( I, SO/SI or 8-bit) and JIS X 0212; Shift_JIS is Windows-31J; EUC-JP has
+ * the NEC and IBM rows. The wave dash family goes to the CP932 side (U+FF5E, U+2225, U+FF0D, U+FFE0
+ * ...). What cannot be decoded becomes U+FFFD: the functions always end, and output is at most 3
+ * octets for each of input, plus 3. No state, no globals of ours. */
 #ifndef MAIL_CHARSET_H
 #define MAIL_CHARSET_H
 

@@ -1,12 +1,12 @@
 /* Bounces: delivery status notifications of RFC 3461 and 3464 (multipart/report), for a person
- *first: the text comes in English, or in Japanese and English when the original is Japanese.
+ * first: the text comes in English, or in Japanese and English when the original is Japanese.
  *
  *	dsn_begin(&d, &out);
  *	... append the original's header, or the whole original if d.full (any number of pieces,
- *CRLF) dsn_end(&d, &out);
+ * CRLF) dsn_end(&d, &out);
  *
  * The envelope sender of the bounce is null, and it goes to d.sender. Never made for a null sender:
- *that is asserted. */
+ * that is asserted. */
 #ifndef MAIL_DSN_H
 #define MAIL_DSN_H
 

@@ -6,7 +6,7 @@
  *		if (bytes_equal_nocase(f.name, BYTES("Subject"))) ...
  *
  * Line ends may be CRLF or a bare LF. A line that is no field (no colon, or a space in the name)
- *before the blank line is passed over: real mail has them, and what follows is still header. */
+ * before the blank line is passed over: real mail has them, and what follows is still header. */
 #ifndef MAIL_HEADER_H
 #define MAIL_HEADER_H
 

@@ -1,12 +1,12 @@
 /* The PROXY protocol's header, versions 1 and 2 (haproxy's doc/proxy-protocol.txt): who the client
- *really is, said by a balancer that the configuration names. Strict: a listener that expects a
- *header takes nothing else.
+ * really is, said by a balancer that the configuration names. Strict: a listener that expects a
+ * header takes nothing else.
  *
  *	taken = proxy_parse(in, &header);
  *	if (taken > 0) use header, drop taken octets; the client's own begin there
  *
  * It is not a decision on whom to trust: `proxy-from` of the listener is that, and roles/front.c
- *asks it. */
+ * asks it. */
 #ifndef PROXY_PROXY_H
 #define PROXY_PROXY_H
 

@@ -1,5 +1,5 @@
 /* SMTP from strangers on port 25, as a sealed engine (ask/engine.h): RFC 5321 with PIPELINING,
- *SIZE, 8BITMIME, SMTPUTF8, CHUNKING, BINARYMIME, STARTTLS, ENHANCEDSTATUSCODES, DSN and LIMITS.
+ * SIZE, 8BITMIME, SMTPUTF8, CHUNKING, BINARYMIME, STARTTLS, ENHANCEDSTATUSCODES, DSN and LIMITS.
  *
  *	struct smtp_options o = smtp_options_of(config);
  *	struct engine *e = smtp_server_new(&o, &peer, now);
@@ -7,13 +7,13 @@
  *	e->ops->free(&e);
  *
  * It asks ROUTE for each recipient, SPOOL for each 32 KiB of content, COMMIT (and COMMITTED when
- *that was LOST), SPOOL_DROP, TLS_START, and NOTE for every refusal ("smtp-refused": code, command,
- *what it was about).
+ * that was LOST), SPOOL_DROP, TLS_START, and NOTE for every refusal ("smtp-refused": code, command,
+ * what it was about).
  *
  * Promises: 250 after the final dot leaves only after COMMIT was answered OK. What is answered LOST
- *or UNAVAILABLE becomes 451, never a refusal for good. Line ends are strict: a bare CR or LF in a
- *command or in DATA refuses it, and nothing but <CRLF>.<CRLF> ends DATA. It never offers AUTH and
- *takes no recipient that is not ours.
+ * or UNAVAILABLE becomes 451, never a refusal for good. Line ends are strict: a bare CR or LF in a
+ * command or in DATA refuses it, and nothing but <CRLF>.<CRLF> ends DATA. It never offers AUTH and
+ * takes no recipient that is not ours.
  */
 #ifndef SMTP_SERVER_H
 #define SMTP_SERVER_H
