@@ -5,6 +5,8 @@
 
 enum { PAD = 64, SKIP = 65 };
 
+enum base64_state { FIRST_LINE, DIGITS, PLAIN };
+
 static const uint8_t base64_values[256] = {
 #define S SKIP
         S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,  S,   S,  S,  S,  S,
@@ -42,7 +44,7 @@ static size_t end_group(struct body_decoder *d, char *out)
 	return n;
 }
 
-static void decode_base64_piece(struct body_decoder *d, struct bytes in, struct buf *out)
+static void decode_digits(struct body_decoder *d, struct bytes in, struct buf *out)
 {
 	char *room = buf_room(out, in.len + 4);
 	size_t len = 0;
@@ -65,6 +67,46 @@ static void decode_base64_piece(struct body_decoder *d, struct bytes in, struct 
 		}
 	}
 	buf_added(out, len);
+}
+
+static bool is_base64(struct bytes line)
+{
+	for (size_t i = 0; i < line.len; i++) {
+		char c = line.ptr[i];
+		if (base64_values[(unsigned char)c] == SKIP && !text_is_blank(c) && c != '\r' &&
+		    c != '\n')
+			return false;
+	}
+	return true;
+}
+
+/* The first line is known: is it what the label says? */
+static void decide(struct body_decoder *d, struct buf *out)
+{
+	struct bytes line = bytes_of(d->held, d->held_len);
+
+	d->state = is_base64(line) ? DIGITS : PLAIN;
+	if (d->state == DIGITS)
+		decode_digits(d, line, out);
+	else
+		buf_append(out, line);
+	d->held_len = 0;
+}
+
+static void decode_base64_body(struct body_decoder *d, struct bytes in, struct buf *out)
+{
+	while (d->state == FIRST_LINE && in.len > 0) {
+		d->held[d->held_len++] = in.ptr[0];
+		bool line_end = in.ptr[0] == '\n' &&
+		                bytes_trim(bytes_of(d->held, d->held_len)).len > 0;
+		if (line_end || d->held_len == sizeof(d->held))
+			decide(d, out);
+		in = bytes_skip(in, 1);
+	}
+	if (d->state == DIGITS)
+		decode_digits(d, in, out);
+	else
+		buf_append(out, in);
 }
 
 /* ---- quoted-printable ----
@@ -140,54 +182,15 @@ static void decode_quoted_octet(struct body_decoder *d, char c, struct buf *out)
 		buf_append_char(out, c);
 }
 
-/* ---- uuencode ---- */
-
-static void decode_uu_line(struct body_decoder *d, struct buf *out)
-{
-	size_t want = d->line_len > 0 ? (size_t)((d->line[0] - ' ') & 63) : 0;
-
-	if (d->state == 0) { /* until "begin 644 name" */
-		d->state = d->line_len > 6 && memcmp(d->line, "begin ", 6) == 0;
-		return;
-	}
-	if (d->state == 2 || want == 0 || (d->line_len >= 3 && memcmp(d->line, "end", 3) == 0)) {
-		d->state = 2;
-		return;
-	}
-	for (size_t i = 1; i < d->line_len && want > 0; i += 4) {
-		uint32_t bits = 0;
-		for (size_t k = 0; k < 4; k++) {
-			char c = i + k < d->line_len ? d->line[i + k] : ' ';
-			bits = bits << 6 | (uint32_t)((c - ' ') & 63);
-		}
-		for (int shift = 16; shift >= 0 && want > 0; shift -= 8, want--)
-			buf_append_char(out, (char)(bits >> shift));
-	}
-}
-
-static void decode_uu_octet(struct body_decoder *d, char c, struct buf *out)
-{
-	if (c == '\n') {
-		decode_uu_line(d, out);
-		d->line_len = 0;
-	} else if (c != '\r' && d->line_len < sizeof(d->line)) {
-		d->line[d->line_len++] = c;
-	}
-}
-
 /* ---- */
 
 void body_decode(struct body_decoder *d, struct bytes in, struct buf *out)
 {
 	switch ((enum mime_encoding)d->encoding) {
-	case MIME_BASE64: decode_base64_piece(d, in, out); return;
+	case MIME_BASE64: decode_base64_body(d, in, out); return;
 	case MIME_QUOTED:
 		for (size_t i = 0; i < in.len; i++)
 			decode_quoted_octet(d, in.ptr[i], out);
-		return;
-	case MIME_UUENCODE:
-		for (size_t i = 0; i < in.len; i++)
-			decode_uu_octet(d, in.ptr[i], out);
 		return;
 	default: buf_append(out, in); return;
 	}
@@ -197,6 +200,8 @@ void body_decode_end(struct body_decoder *d, struct buf *out)
 {
 	char rest[3];
 
+	if (d->encoding == MIME_BASE64 && d->state == FIRST_LINE)
+		decide(d, out);
 	if (d->encoding == MIME_BASE64)
 		buf_append(out, bytes_of(rest, end_group(d, rest)));
 	else if (d->encoding == MIME_QUOTED && d->held_len > 0 && d->held[0] == '=' &&
@@ -204,8 +209,6 @@ void body_decode_end(struct body_decoder *d, struct buf *out)
 		d->held_len = 0; /* a soft line break at the end */
 	else if (d->encoding == MIME_QUOTED)
 		release(d, out);
-	else if (d->encoding == MIME_UUENCODE && d->line_len > 0)
-		decode_uu_line(d, out);
 }
 
 void body_encode_base64(struct bytes in, struct buf *out)

@@ -1,13 +1,13 @@
 /* Decoding of a body as a stream (RFC 2045, 6): base64 and quoted-printable as real mail has them,
- *uuencode, and the encodings that change nothing. Any split gives the same result; nothing is
- *refused, nothing is kept.
+ * uuencode, and the encodings that change nothing. Any split gives the same result; nothing is
+ * refused, nothing is kept.
  *
  *	struct body_decoder d = body_decoder_of(part->encoding);
  *	body_decode(&d, chunk, &out); ... body_decode_end(&d, &out);
  *
- * base64: octets outside the alphabet are passed over; "=" ends a group, and what follows is
- *decoded on. quoted-printable: a "=" that begins no valid escape stands for itself; blanks before a
- *line end are dropped. */
+ * base64: when the first line holds octets outside of the alphabet, the label is false and the body stays as it is; further on such octets are passed over; "=" ends a group, and what follows is
+ * decoded on. quoted-printable: a "=" that begins no valid escape stands for itself; blanks before a
+ * line end are dropped. */
 #ifndef MAIL_BODY_H
 #define MAIL_BODY_H
 
@@ -17,13 +17,11 @@
 /* A value: copied and forgotten at will. */
 struct body_decoder {
 	uint8_t encoding; /* enum mime_encoding */
-	uint8_t state;    /* uuencode: before, in, after the data */
+	uint8_t state;    /* base64: the first line is held, it is base64, it is not */
 	uint8_t count;    /* base64: digits in bits */
 	uint8_t held_len;
-	uint8_t line_len;
 	uint32_t bits;
-	char held[80]; /* quoted-printable: what may still be dropped */
-	char line[96]; /* uuencode */
+	char held[80]; /* base64: the first line; quoted-printable: what may still be dropped */
 };
 
 struct body_decoder body_decoder_of(enum mime_encoding encoding);

@@ -20,7 +20,7 @@
 #include "base/text.h"
 #include "mail/header.h"
 
-enum { BOUNDARY_MAX = 512, BODY_LINE_KEEP = BOUNDARY_MAX + 64 };
+enum { BOUNDARY_MAX = 8 * 1024, BODY_LINE_KEEP = BOUNDARY_MAX + 64 };
 
 struct frame {
 	struct mime_part *part; /* an open multipart */
@@ -92,8 +92,6 @@ static void read_type(struct mime_parser *p, struct mime_part *part, struct byte
 	struct bytes type, subtype;
 	struct mime_param *params;
 
-	if (part->type_given)
-		return;
 	mime_value_parse(value, p->arena, &type, &subtype, &params);
 	if (type.len == 0)
 		return;
@@ -110,8 +108,6 @@ static void read_type(struct mime_parser *p, struct mime_part *part, struct byte
 
 static void read_encoding(struct mime_parser *p, struct mime_part *part, struct bytes value)
 {
-	if (part->encoding_text.len > 0)
-		return;
 	part->encoding_text = keep(p, value);
 	part->encoding = (uint8_t)mime_encoding_of(part->encoding_text);
 }
@@ -120,9 +116,7 @@ static void read_disposition(struct mime_parser *p, struct mime_part *part, stru
 {
 	struct bytes none;
 
-	if (part->disposition.len == 0)
-		mime_value_parse(value, p->arena, &part->disposition, &none,
-		                 &part->disposition_params);
+	mime_value_parse(value, p->arena, &part->disposition, &none, &part->disposition_params);
 }
 
 static void read_received(struct mime_parser *p, struct mime_part *part, struct bytes value)
@@ -287,8 +281,6 @@ static void open_multipart(struct mime_parser *p, struct mime_part *part)
 {
 	struct bytes boundary = mime_param_find(part->params, BYTES("boundary"));
 
-	while (boundary.len > 0 && text_is_blank(boundary.ptr[boundary.len - 1]))
-		boundary.len--; /* RFC 2046, 5.1.1: never ends with a blank */
 	if (boundary.len == 0 || boundary.len > BOUNDARY_MAX || !may_nest(p))
 		return;
 	part->multipart = true;
@@ -353,32 +345,38 @@ static void close_parts(struct mime_parser *p, const struct mime_part *keep_open
 
 /* ---- boundaries ---- */
 
-static struct bytes without_trailing_blanks(struct bytes line)
+/* What stands after the boundary may only be "--" and then a blank with anything, which is ignored. Exact lines are what RFC 2046
+ * has senders write; its note to implementors asks to accept more, but a longer boundary must not pass for a shorter one. */
+static bool is_boundary_end(struct bytes rest, bool *ret_close)
 {
-	while (line.len > 0 &&
-	       (text_is_blank(line.ptr[line.len - 1]) || line.ptr[line.len - 1] == '\r'))
-		line.len--;
-	return line;
+	*ret_close = bytes_starts(rest, BYTES("--"));
+	if (*ret_close)
+		rest = bytes_skip(rest, 2);
+	return rest.len == 0 || text_is_blank(rest.ptr[0]) || rest.ptr[0] == '\r';
 }
 
-/* Which open multipart's boundary the line is, innermost first; -1: none. */
+/* Which open multipart's boundary the line is: the longest that fits, then the innermost; -1: none. */
 static int find_frame(struct mime_parser *p, struct bytes line, bool *ret_close)
 {
-	if (line.len < 3 || line.ptr[0] != '-' || line.ptr[1] != '-' || line.len > BODY_LINE_KEEP)
+	int best = -1;
+	bool close;
+
+	if (line.len < 3 || line.ptr[0] != '-' || line.ptr[1] != '-')
 		return -1;
-	struct bytes rest = bytes_skip(without_trailing_blanks(line), 2);
+	struct bytes rest = bytes_skip(bytes_first(line, BODY_LINE_KEEP), 2);
 	for (size_t i = p->frame_count; i-- > 0;) {
 		struct bytes boundary = p->frames[i].boundary;
-		bool close = rest.len == boundary.len + 2 && bytes_ends(rest, BYTES("--"));
-		if (!close && rest.len != boundary.len)
+		if (boundary.len > rest.len ||
+		    (best >= 0 && boundary.len <= p->frames[best].boundary.len))
 			continue;
 		p->work += boundary.len;
-		if (memcmp(rest.ptr, boundary.ptr, boundary.len) == 0) {
+		if (memcmp(rest.ptr, boundary.ptr, boundary.len) == 0 &&
+		    is_boundary_end(bytes_skip(rest, boundary.len), &close)) {
 			*ret_close = close;
-			return (int)i;
+			best = (int)i;
 		}
 	}
-	return -1;
+	return best;
 }
 
 static void add_child(struct mime_parser *p, struct frame *frame)
@@ -463,7 +461,7 @@ static unsigned line_end_len(const struct mime_parser *p, struct bytes piece)
 /* A line, or a piece of it, in a header or after "-". Returns octets taken. */
 static size_t feed_line(struct mime_parser *p, struct bytes in)
 {
-	size_t most = p->in_header ? LIMIT_HEADER_FIELD : BODY_LINE_KEEP + 1;
+	size_t most = p->in_header ? LIMIT_HEADER_FIELD : BODY_LINE_KEEP;
 	size_t lf = bytes_find_char(in, '\n');
 	struct bytes text = bytes_first(in, lf);
 	struct bytes line = bytes_first(text, most);

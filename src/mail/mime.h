@@ -9,25 +9,26 @@
  *	root = mime_parse(whole, &arena, NULL);                 the same for a mail in memory
  *
  * The parser keeps no mail, only the fields that the tree and the envelopes need: at most MIME_KEEP
- *octets. It costs one memchr per line and compares boundaries only on lines that begin with "--".
- *Lines end with CRLF or a bare LF; a bare CR is no line end. The line end before a boundary belongs
- *to the boundary (RFC 2046, 5.1.1).
+ * octets. It costs one memchr per line and compares boundaries only on lines that begin with "--".
+ * Lines end with CRLF or a bare LF; a bare CR is no line end. The line end before a boundary belongs
+ * to the boundary (RFC 2046, 5.1.1).
  *
  * child of a multipart is never NULL: one whose boundary never comes is a leaf (multipart is false) of that type.
  *
  * What breaks the rules:
  *  - A boundary of an outer multipart ends all inner ones that were not closed; the end of the mail
- *ends everything.
- *  - A boundary line may have blanks after it; anything else after it (a longer boundary) is
- *another boundary, or text.
+ * ends everything.
+ *  - A boundary line may go on after a blank; anything else after it (a longer boundary) is another boundary, or text. Of
+ *    boundaries that begin alike the longest counts.
  *  - multipart without a boundary parameter, and parts beyond LIMIT_MIME_DEPTH or LIMIT_MIME_PARTS,
- *are leaves (`truncated`).
+ * are leaves (`truncated`).
  *  - message/rfc822 in base64 or quoted-printable is a leaf: its offsets would not be octets of
- *this mail.
+ * this mail.
  *  - A header line that is no field is passed over; but when it is the first line of a part's
- *header, there is no header and the body starts there.
+ * header, there is no header and the body starts there.
+ *  - Of several Content-Type, Content-Transfer-Encoding or Content-Disposition the last counts; of other fields the first.
  *  - In multipart/digest the default type is message/rfc822, elsewhere text/plain; charset=us-ascii
- *(RFC 2046, 5.1.5).
+ * (RFC 2046, 5.1.5).
  */
 #ifndef MAIL_MIME_H
 #define MAIL_MIME_H
@@ -46,15 +47,7 @@ struct mime_param {
 	struct bytes value;
 };
 
-enum mime_encoding {
-	MIME_7BIT,
-	MIME_8BIT,
-	MIME_BINARY,
-	MIME_BASE64,
-	MIME_QUOTED,
-	MIME_UUENCODE,
-	MIME_OTHER
-};
+enum mime_encoding { MIME_7BIT, MIME_8BIT, MIME_BINARY, MIME_BASE64, MIME_QUOTED, MIME_OTHER };
 
 /* Fields of a message (root, or what stands in a message/rfc822), unfolded, encoded words not
  * decoded. Empty: not there. */

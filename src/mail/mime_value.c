@@ -21,6 +21,21 @@ static bool is_special(const struct token *t, char c)
 	return t->kind == TOKEN_SPECIAL && t->special == c;
 }
 
+/* The token is the name of a parameter before which the ";" was forgotten: "multipart/mixed boundary=x". */
+static bool begins_param(const struct lexer *after, const struct token *t)
+{
+	struct lexer look = *after;
+	struct token next;
+
+	return t->kind == TOKEN_ATOM && t->spaced && lexer_next(&look, &next) &&
+	       is_special(&next, '=');
+}
+
+static void go_back(struct lexer *l, const struct token *t)
+{
+	l->rest = bytes_of(t->start, (size_t)(l->rest.ptr - t->start) + l->rest.len);
+}
+
 /* Atoms up to a ";" (or a "/" for the type) as one lower case word: "image/ jpeg" is image and jpeg. */
 static struct bytes take_word(struct lexer *l, char also, char *ret_end, struct arena *arena)
 {
@@ -33,26 +48,42 @@ static struct bytes take_word(struct lexer *l, char also, char *ret_end, struct 
 			*ret_end = t.special;
 			break;
 		}
+		if (word.len > 0 && also != '=' && begins_param(l, &t)) {
+			go_back(l, &t);
+			*ret_end = ';';
+			break;
+		}
 		if ((t.kind == TOKEN_ATOM || t.kind == TOKEN_QUOTED) && word.len == 0)
 			word = lower_copy(arena, t.text);
 	}
 	return word;
 }
 
-/* After the "=": to the next ";", which is taken. Unquoted values with blanks in them are common in file names. A quoted string ends
- * the value: what stands between it and the ";" is nobody's. */
+/* False at the ";" (which is taken), at the end, and before a parameter without one. */
+static bool next_of_value(struct lexer *l, struct token *t, bool any)
+{
+	if (!lexer_next(l, t) || is_special(t, ';'))
+		return false;
+	if (any && begins_param(l, t)) {
+		go_back(l, t);
+		return false;
+	}
+	return true;
+}
+
+/* After the "=": to the next ";". Unquoted values with blanks in them are common in file names. A quoted string ends the
+ * value: what stands between it and the ";" is nobody's. */
 static struct bytes take_param_value(struct lexer *l, struct arena *arena)
 {
 	struct lexer look = *l;
 	struct token t;
-	size_t room = 0;
-	bool quoted = false;
+	size_t room = 0, len = 0;
+	bool quoted = false, any = false;
 
-	while (lexer_next(&look, &t) && !is_special(&t, ';'))
+	for (; next_of_value(&look, &t, any); any = true)
 		room = (size_t)(t.end - l->rest.ptr);
 	char *out = room ? arena_get(arena, room) : NULL;
-	size_t len = 0;
-	while (lexer_next(l, &t) && !is_special(&t, ';')) {
+	for (any = false; next_of_value(l, &t, any); any = true) {
 		if (t.kind == TOKEN_COMMENT || quoted)
 			continue;
 		if (t.kind == TOKEN_QUOTED && len == 0)
@@ -118,9 +149,6 @@ enum mime_encoding mime_encoding_of(struct bytes value)
 	        {"binary", MIME_BINARY},
 	        {"base64", MIME_BASE64},
 	        {"quoted-printable", MIME_QUOTED},
-	        {"x-uuencode", MIME_UUENCODE},
-	        {"uuencode", MIME_UUENCODE},
-	        {"x-uue", MIME_UUENCODE},
 	        {"7-bit", MIME_7BIT},
 	        {"8-bit", MIME_8BIT},
 	};

@@ -43,6 +43,11 @@ static void flush(struct reader *r)
 	buf_clear(&r->raw);
 }
 
+static bool is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\0';
+}
+
 static int hex_value(char c)
 {
 	if (text_is_digit(c))
@@ -63,7 +68,9 @@ static void decode_hex_marked(struct bytes text, char marker, bool underscore, s
 			i += 2;
 		} else if (c == '_' && underscore) {
 			c = ' ';
-		} else if (c == '\r' || c == '\n') {
+		} else if (c == '\r' || c == '\n') { /* folded inside: not allowed, but done */
+			while (i + 1 < text.len && is_space(text.ptr[i + 1]))
+				i++;
 			continue;
 		}
 		buf_append_char(out, c);
@@ -132,11 +139,6 @@ static void add_plain(struct reader *r, struct bytes text)
 	if (!r->guessed)
 		r->guessed = charset_guess(r->value);
 	convert(bytes_of_text(r->guessed), text, r->out);
-}
-
-static bool is_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\0';
 }
 
 /* White space at the start of b; *ret_fold: with a line end in it. */
