@@ -407,6 +407,30 @@ class Dovecot(Daemon):
             raise Absent(f"Dovecot did not start: {log.strip()[-400:]}")
 
 
+class Limit(Daemon):
+    """limit.c: SMTP and one fdatasync for all that wait, nothing else."""
+
+    name = "limit"
+
+    def __init__(self, program, folder, port):
+        self.program, self.file, self.port = program, folder / "limit.log", port
+
+    def start(self):
+        self.process = subprocess.Popen([str(self.program), str(self.port), str(self.file)])
+        if not wait_port(self.port):
+            raise Absent("the limit program did not start")
+
+    def stop(self):
+        super().stop()
+        self.file.unlink(missing_ok=True)
+
+    def placed(self):
+        return float("inf")
+
+    def clear(self):
+        os.truncate(self.file, 0)
+
+
 # ---- what a server costs -------------------------------------------------------------------------------
 
 
