@@ -8,9 +8,10 @@
  * The binary executes itself as `hikyaku role NAME`; role_main() takes what master gives over descriptor 3
  * (configuration, folders, listeners, channel ends), then
  *
- *	ops->warm(r)      before the walls: libraries load what they load from files, threads are started
+ *	ops->warm(r)      before the walls: libraries load what they load from files. No threads yet: Landlock binds the
+ *	                  thread that enters it and what that starts
  *	the walls         sandbox_enter with this row's rights; nothing below is possible without them
- *	ops->start(r)     makes r->self; channels may be used from here on
+ *	ops->start(r)     makes r->self and threads; channels may be used from here on
  *	the loop          asks, answers, events, new configuration, new peers, stop
  *
  * A role has no globals: its state is r->self. It never frees its context. Ops that a role does not need are NULL. */
@@ -98,6 +99,7 @@ struct role_context {
 	struct role_config *config;
 	struct role_listener *listeners;
 	struct sandbox_report walls;
+	unsigned owner; /* uid of DIR's owner */
 	int sign_fd; /* a front's synchronous channel to keeper, -1: none just now; use with channel_ask_wait, never keep */
 	void *self;  /* the role's own state */
 	struct role_private *private;
@@ -135,6 +137,7 @@ extern const struct role *const roles[];
 extern const size_t role_count;
 const struct role *role_by_name(struct bytes name); /* NULL: none */
 const struct role *role_by_bit(unsigned bit);       /* NULL: none */
+unsigned role_number(const struct role *role);      /* as root its uid is the option uid-base plus this */
 
 /* `hikyaku role NAME`: runs it; returns the exit code. */
 int role_main(const char *name);

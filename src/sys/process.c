@@ -106,8 +106,6 @@ bool process_ended(struct process *p, char ret_status[64])
 	return true;
 }
 
-/* ---- memory files ---- */
-
 static bool write_all(int fd, struct bytes data)
 {
 	while (data.len > 0) {
@@ -121,6 +119,25 @@ static bool write_all(int fd, struct bytes data)
 	}
 	return true;
 }
+
+/* ---- the log ---- */
+
+static void write_stderr(void *context, struct bytes line)
+{
+	(void)context;
+	(void)write_all(STDERR_FILENO, line);
+}
+
+void process_log_init(struct log *ret, const char *role, unsigned worker, unsigned workers)
+{
+	*ret = (struct log){.write = write_stderr};
+	if (workers > 1)
+		snprintf(ret->who, sizeof(ret->who), "%s[%u]", role, worker);
+	else
+		snprintf(ret->who, sizeof(ret->who), "%s", role);
+}
+
+/* ---- memory files ---- */
 
 enum result process_memory_file(const char *name, struct bytes data, int *ret_fd, struct why *why)
 {

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "base/bytes.h"
+#include "base/log.h"
 
 struct process {
 	pid_t pid;
@@ -31,6 +32,9 @@ void process_signal(const struct process *p, int signal);
 /* Reaps it; false while it runs. *ret_status is a sentence: "exited with 1", "killed by SIGSYS".
  * Closes pidfd. */
 bool process_ended(struct process *p, char ret_status[64]);
+
+/* A log that writes whole lines to stderr. who: "mx", or "mx[1]" when there are several. */
+void process_log_init(struct log *ret, const char *role, unsigned worker, unsigned workers);
 
 /* A sealed memory file holding data: nobody can change it any more. */
 enum result process_memory_file(const char *name, struct bytes data, int *ret_fd,

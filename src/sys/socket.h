@@ -54,7 +54,7 @@ enum result socket_receive_fd(int fd, void *ptr, size_t size, size_t *ret_len,
 
 /* Waits until fd is readable (or writable), at most timeout_ms (-1: for ever). UNAVAILABLE: time is
  * over. */
-enum result socket_wait(int fd, bool writable, int timeout_ms) MUST_USE;
+enum result socket_wait(int fd, bool writable, int timeout_ms);
 void socket_set_blocking(int fd, bool blocking);
 
 #endif

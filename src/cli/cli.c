@@ -1,0 +1,407 @@
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "roles/master.h"
+#include "sys/process.h"
+
+/* ---- every command ---- */
+
+#define FOLDER CLI_NEEDS_FOLDER
+#define LISTING (CLI_NEEDS_FOLDER | CLI_LISTS)
+
+static const struct cli_command commands[] = {
+        {"setup", NULL, "DIR", 1, 1, 0,
+         "--hostname=NAME --domain=NAME --listen=ADDRESS --ports=BASE",
+         "make a folder for a server: configuration, keys, a self-signed certificate\n"
+         "--hostname and --domain are asked for by name; --domain and --listen may stand several "
+         "times. --ports BASE adds\n"
+         "BASE to every standard port: with 10000, SMTP is 10025 and IMAP 10143.",
+         cli_setup},
+        {"serve", NULL, "DIR", 1, 1, 0, "",
+         "run the server in the foreground, its log on stderr\n"
+         "SIGTERM stops it in order, SIGHUP reloads the configuration.",
+         cli_serve},
+        {"account", "add", "ADDRESS", 1, 1, FOLDER, "--password-stdin",
+         "make an account\nThe password is asked for at the terminal, or read as a line from "
+         "stdin.",
+         cli_account_add},
+        {"account", "list", "", 0, 0, LISTING, "", "list accounts, what they use and may use",
+         cli_account_list},
+        {"account", "remove", "ADDRESS", 1, 1, FOLDER, "", "remove an account and all its mail",
+         cli_account_remove},
+        {"account", "password", "ADDRESS", 1, 1, FOLDER, "--password-stdin",
+         "give an account a new password", cli_account_password},
+        {"account", "quota", "ADDRESS SIZE", 2, 2, FOLDER, "",
+         "limit what an account may store: octets, or 500m, 10g; 0: no limit", cli_account_quota},
+        {"account", "suspend", "ADDRESS", 1, 1, FOLDER, "",
+         "nobody may log in; mail for it waits in the queue", cli_account_suspend},
+        {"account", "resume", "ADDRESS", 1, 1, FOLDER, "", "end a suspension", cli_account_resume},
+        {"domain", "list", "", 0, 0, LISTING, "", "list the domains whose mail is ours",
+         cli_domain_list},
+        {"domain", "add", "DOMAIN", 1, 1, FOLDER, "", "take mail for a domain", cli_domain_add},
+        {"domain", "remove", "DOMAIN", 1, 1, FOLDER, "",
+         "take no more mail for a domain; accounts stay", cli_domain_remove},
+        {"alias", "list", "", 0, 0, LISTING, "", "list the aliases of etc/virtual", cli_alias_list},
+        {"alias", "add", "ADDRESS TARGET...", 2, CLI_ARGS, FOLDER, "",
+         "send mail for ADDRESS (or @DOMAIN) to the targets; what it had before is replaced",
+         cli_alias_add},
+        {"alias", "remove", "ADDRESS", 1, 1, FOLDER, "", "remove an alias", cli_alias_remove},
+        {"queue", "list", "", 0, 0, LISTING, "",
+         "list mail that is not where it should be yet, and why", cli_queue_list},
+        {"queue", "show", "ID", 1, 1, LISTING, "", "show all that is known of a queued mail",
+         cli_queue_show},
+        {"queue", "retry", "[ID]", 0, 1, FOLDER, "", "try a mail again now; without ID all",
+         cli_queue_retry},
+        {"queue", "hold", "ID", 1, 1, FOLDER, "", "keep a mail until it is released",
+         cli_queue_hold},
+        {"queue", "release", "ID", 1, 1, FOLDER, "", "let a held mail go on", cli_queue_release},
+        {"queue", "remove", "ID", 1, 1, FOLDER, "", "delete a queued mail; nobody is told",
+         cli_queue_remove},
+        {"status", NULL, "", 0, 0, LISTING, "", "say how the server is", cli_status},
+        {"reload", NULL, "", 0, 0, FOLDER, "",
+         "read the configuration again; returns when all roles have taken it\nOn an error the old "
+         "one stays in force.",
+         cli_reload},
+        {"config", NULL, "[OPTION]", 0, 1, CLI_LISTS, "",
+         "list every option with its value, default and help\nWith -C DIR the values are those of "
+         "its files.",
+         cli_config},
+        {"check", NULL, "KIND [ARGUMENT...]", 1, CLI_ARGS, 0, "",
+         "judge one thing on stdin, one result a line\ncheck mime: a message as a JSON tree; check "
+         "charset NAME: octets to UTF-8.",
+         cli_check},
+        {"sweep", NULL, "", 0, 0, FOLDER, "", "give back the space of deleted mail now", cli_sweep},
+        {"image", NULL, "", 0, 0, FOLDER, "", "write an image of the index into the log now",
+         cli_image},
+};
+enum { COMMANDS = sizeof(commands) / sizeof(*commands) };
+
+/* ---- saying things ---- */
+
+bool cli_japanese(void)
+{
+	static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
+
+	for (size_t i = 0; i < 3; i++) {
+		const char *value = getenv(names[i]);
+
+		if (value && *value)
+			return bytes_starts(bytes_of_text(value), BYTES("ja"));
+	}
+	return false;
+}
+
+int cli_fail(const struct why *why)
+{
+	fprintf(stderr, "hikyaku: %s\n", why->text);
+	return CLI_FAILED;
+}
+
+static void print_synopsis(FILE *to, const struct cli_command *c)
+{
+	struct bytes options = bytes_of_text(c->options), option;
+
+	fprintf(to, "hikyaku%s %s%s%s", c->needs & CLI_NEEDS_FOLDER ? " -C DIR" : "", c->group,
+	        c->verb ? " " : "", c->verb ? c->verb : "");
+	if (*c->args)
+		fprintf(to, " %s", c->args);
+	while (bytes_cut(&options, ' ', &option)) {
+		size_t equals = bytes_find_char(option, '=');
+
+		if (equals == BYTES_NONE)
+			fprintf(to, " [%.*s]", BYTES_ARG(option));
+		else
+			fprintf(to, " [%.*s %.*s]", BYTES_ARG(bytes_first(option, equals)),
+			        BYTES_ARG(bytes_skip(option, equals + 1)));
+	}
+	fprintf(to, "%s\n", c->needs & CLI_LISTS ? " [--json]" : "");
+}
+
+int cli_say_usage(const struct cli_command *command, const char *what)
+{
+	fprintf(stderr, "hikyaku: %s\nusage: ", what);
+	print_synopsis(stderr, command);
+	return CLI_USAGE;
+}
+
+static struct bytes first_line(const char *help)
+{
+	struct bytes b = bytes_of_text(help);
+	size_t end = bytes_find_char(b, '\n');
+
+	return end == BYTES_NONE ? b : bytes_first(b, end);
+}
+
+static int help_command(const struct cli_command *c)
+{
+	printf("NAME\n  %s%s%s - %.*s\n\nSYNOPSIS\n  ", c->group, c->verb ? " " : "",
+	       c->verb ? c->verb : "", BYTES_ARG(first_line(c->help)));
+	print_synopsis(stdout, c);
+	if (c->help[first_line(c->help).len])
+		printf("\n%s\n", c->help + first_line(c->help).len + 1);
+	return CLI_DONE;
+}
+
+static int help_all(const char *group)
+{
+	if (!group)
+		printf("hikyaku: a whole mail server\n\n"
+		       "hikyaku setup DIR --hostname mx.example.test --domain example.test   makes "
+		       "one\n"
+		       "hikyaku serve DIR                                                    runs "
+		       "it\n"
+		       "hikyaku -C DIR COMMAND ...                                           "
+		       "commands it\n\n"
+		       "Every command has --help; listings have --json. Exit codes: 0 done, 1 "
+		       "refused or failed, 2 usage.\n\n");
+	for (size_t i = 0; i < COMMANDS; i++) {
+		const struct cli_command *c = &commands[i];
+		char words[64];
+
+		if (group && !bytes_equal(bytes_of_text(group), bytes_of_text(c->group)))
+			continue;
+		snprintf(words, sizeof(words), "%s %s%s%s", c->group, c->verb ? c->verb : "",
+		         c->verb && *c->args ? " " : "", c->args);
+		printf("  %-32s %.*s\n", words, BYTES_ARG(first_line(c->help)));
+	}
+	return CLI_DONE;
+}
+
+/* ---- the nearest command, for the mistyped ---- */
+
+enum { WORD_MAX = 40 };
+
+/* Edits that make a out of b; a swap of neighbours counts as one (Damerau, restricted). */
+static size_t distance(const char *a, const char *b)
+{
+	size_t rows[3][WORD_MAX + 1], la = strlen(a), lb = strlen(b);
+
+	if (la > WORD_MAX || lb > WORD_MAX)
+		return WORD_MAX;
+	for (size_t j = 0; j <= lb; j++)
+		rows[0][j] = j;
+	for (size_t i = 1; i <= la; i++) {
+		size_t *row = rows[i % 3], *up = rows[(i - 1) % 3], *upper = rows[(i + 1) % 3];
+
+		row[0] = i;
+		for (size_t j = 1; j <= lb; j++) {
+			size_t best = up[j - 1] + (a[i - 1] != b[j - 1]);
+
+			best = up[j] + 1 < best ? up[j] + 1 : best;
+			best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+			    upper[j - 2] + 1 < best)
+				best = upper[j - 2] + 1;
+			row[j] = best;
+		}
+	}
+	return rows[la % 3][lb];
+}
+
+/* group NULL: among the groups; else among its verbs. */
+static const char *nearest(const char *group, const char *word)
+{
+	const char *best = NULL;
+	size_t best_distance = strlen(word) / 2 + 2;
+
+	for (size_t i = 0; i < COMMANDS; i++) {
+		const char *candidate = group ? commands[i].verb : commands[i].group;
+		size_t d;
+
+		if (!candidate || (group && strcmp(group, commands[i].group) != 0))
+			continue;
+		d = distance(candidate, word);
+		if (d < best_distance) {
+			best_distance = d;
+			best = candidate;
+		}
+	}
+	return best;
+}
+
+static int unknown(const char *group, const char *word)
+{
+	const char *near = nearest(group, word);
+
+	fprintf(stderr, "hikyaku: there is no command \"%s%s%s\"", group ? group : "",
+	        group ? " " : "", word);
+	if (near)
+		fprintf(stderr, "; did you mean \"%s%s%s\"?", group ? group : "", group ? " " : "",
+		        near);
+	fprintf(stderr, "\nhikyaku --help lists them.\n");
+	return CLI_USAGE;
+}
+
+/* ---- arguments ---- */
+
+static bool is_group(const char *word)
+{
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (strcmp(commands[i].group, word) == 0)
+			return true;
+	return false;
+}
+
+static const struct cli_command *find(const char *group, const char *verb)
+{
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (strcmp(commands[i].group, group) == 0 &&
+		    (!commands[i].verb || (verb && strcmp(commands[i].verb, verb) == 0)))
+			return &commands[i];
+	return NULL;
+}
+
+const char *cli_option(const struct cli *c, const char *name)
+{
+	for (size_t i = c->option_count; i > 0; i--)
+		if (strcmp(c->options[i - 1].name, name) == 0)
+			return c->options[i - 1].value;
+	return NULL;
+}
+
+/* 0: no such option; 1: a flag; 2: takes a value. */
+static int option_kind(const struct cli_command *c, struct bytes name)
+{
+	struct bytes options = bytes_of_text(c->options), option;
+
+	if (c->needs & CLI_LISTS && bytes_equal(name, BYTES("--json")))
+		return 1;
+	while (bytes_cut(&options, ' ', &option)) {
+		size_t equals = bytes_find_char(option, '=');
+
+		if (bytes_equal(bytes_first(option, equals == BYTES_NONE ? option.len : equals),
+		                name))
+			return equals == BYTES_NONE ? 1 : 2;
+	}
+	return 0;
+}
+
+/* --name value or --name=value; returns how many words it took, 0: wrong, which has been said. */
+static int take_option(struct cli *c, int left, char **argv)
+{
+	struct bytes word = bytes_of_text(argv[0]);
+	size_t equals = bytes_find_char(word, '=');
+	struct bytes name = bytes_first(word, equals == BYTES_NONE ? word.len : equals);
+	int kind = option_kind(c->command, name);
+	bool inside = equals != BYTES_NONE;
+	struct cli_option *o = &c->options[c->option_count];
+
+	if (kind == 0 || (kind == 1 && inside) || c->option_count == CLI_OPTIONS) {
+		cli_say_usage(c->command,
+		              arena_printf(&c->arena, "unknown option %s%c", argv[0], 0).ptr);
+		return 0;
+	}
+	if (kind == 2 && !inside && left < 2) {
+		cli_say_usage(c->command,
+		              arena_printf(&c->arena, "%s needs a value%c", argv[0], 0).ptr);
+		return 0;
+	}
+	o->name = arena_text(&c->arena, name);
+	o->value = kind == 1 ? "" : inside ? argv[0] + equals + 1 : argv[1];
+	c->option_count++;
+	c->json = c->json || bytes_equal(name, BYTES("--json"));
+	return kind == 2 && !inside ? 2 : 1;
+}
+
+/* check passes what follows its KIND on as it is. */
+static int take_rest(struct cli *c, int argc, char **argv)
+{
+	bool only_args = false;
+	int i = 0;
+
+	while (i < argc) {
+		bool is_option = !only_args && argv[i][0] == '-' && argv[i][1];
+		int taken = 1;
+
+		if (is_option && strcmp(argv[i], "--help") == 0)
+			return help_command(c->command), -1;
+		if (is_option && strcmp(argv[i], "--") == 0)
+			only_args = true;
+		else if (is_option)
+			taken = take_option(c, argc - i, argv + i);
+		else if (c->arg_count < CLI_ARGS)
+			c->args[c->arg_count++] = argv[i];
+		if (taken == 0)
+			return CLI_USAGE;
+		only_args = only_args || c->command->run == cli_check;
+		i += taken;
+	}
+	return CLI_DONE;
+}
+
+static int run(struct cli *c, int argc, char **argv)
+{
+	int status = take_rest(c, argc, argv);
+
+	if (status != CLI_DONE)
+		return status < 0 ? CLI_DONE : status;
+	if (c->arg_count < c->command->min || c->arg_count > c->command->max)
+		return cli_say_usage(c->command, c->arg_count < c->command->min
+		                                         ? "something is missing"
+		                                         : "that is too much");
+	if (c->command->needs & CLI_NEEDS_FOLDER && !c->directory)
+		return cli_say_usage(c->command, "which server? -C DIR names its folder");
+	return c->command->run(c);
+}
+
+/* -C DIR and --json stand before the command. */
+static int take_global(struct cli *c, int argc, char **argv)
+{
+	int i = 1;
+
+	while (i < argc && argv[i][0] == '-') {
+		if (strcmp(argv[i], "-C") == 0 && i + 1 < argc)
+			c->directory = argv[++i];
+		else if (strcmp(argv[i], "--json") == 0)
+			c->json = true;
+		else
+			break;
+		i++;
+	}
+	return i;
+}
+
+static int choose(struct cli *c, int argc, char **argv)
+{
+	const char *group = argc > 0 ? argv[0] : NULL;
+
+	if (!group || strcmp(group, "help") == 0 || strcmp(group, "--help") == 0 ||
+	    strcmp(group, "-h") == 0)
+		return help_all(NULL), group ? CLI_DONE : CLI_USAGE;
+	if (strcmp(group, "--version") == 0)
+		return printf("hikyaku %s\n", HIKYAKU_VERSION), CLI_DONE;
+	if (group[0] == '-') {
+		fprintf(stderr, "hikyaku: unknown option %s\nhikyaku --help lists what there is.\n",
+		        group);
+		return CLI_USAGE;
+	}
+	if (!is_group(group))
+		return unknown(NULL, group);
+	c->command = find(group, argc > 1 ? argv[1] : NULL);
+	if (c->command)
+		return run(c, argc - (c->command->verb ? 2 : 1), argv + (c->command->verb ? 2 : 1));
+	if (argc > 1 && strcmp(argv[1], "--help") != 0)
+		return unknown(group, argv[1]);
+	help_all(group);
+	return argc > 1 ? CLI_DONE : CLI_USAGE;
+}
+
+int cli_main(int argc, char **argv)
+{
+	struct cli c = {0};
+	int first = take_global(&c, argc, argv);
+	int status = choose(&c, argc - first, argv + first);
+
+	if (fflush(stdout) != 0 && status == CLI_DONE)
+		status = CLI_FAILED;
+	arena_done(&c.arena);
+	return status;
+}
+
+int cli_serve(struct cli *c)
+{
+	return master_main(c->args[0]) == 0 ? CLI_DONE : CLI_FAILED;
+}
