@@ -54,6 +54,13 @@ def listening(port, host="127.0.0.1"):
         return False
 
 
+def blocks(text):
+    """`section { key value  key value }` in one line, as tests write it, becomes the lines of hikyaku.conf."""
+    def open_up(m):
+        return m[1].strip() + " {\n" + "".join(f"\t{pair}\n" for pair in re.split(r"\s{2,}", m[2].strip())) + "}"
+    return re.sub(r"^([^\n{#]*)\{ (.*) \}$", open_up, text, flags=re.M)
+
+
 class Instance:
     """`with Instance(dir) as h:` sets DIR up, serves it, and stops it in order."""
 
@@ -85,7 +92,7 @@ class Instance:
         path = self.dir / "etc" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "a", encoding="utf-8") as f:
-            f.write("\n" + text.strip() + "\n")
+            f.write("\n" + blocks(text.strip()) + "\n")
 
     def write(self, name, text):
         path = self.dir / "etc" / name

@@ -270,8 +270,8 @@ def test_broken_configuration_keeps_the_old(fresh, how):
     c = imap(h)
     path = h.dir / "etc" / "hikyaku.conf"
     before = path.read_text()
-    path.write_text(before + "\nsmtp { mesage-size 10m }\n")
-    line = len(before.splitlines()) + 2
+    path.write_text(before + "\nsmtp {\n\tmesage-size 10m\n}\n")
+    line = len(before.splitlines()) + 3
     if how == "reload":
         done = h.reload()
         assert done.returncode == 1
@@ -283,7 +283,7 @@ def test_broken_configuration_keeps_the_old(fresh, how):
     assert f"hikyaku.conf:{line}" in said and "message-size" in said, said  # it names the nearest known key
     assert c.noop()[0] == "OK"
     send(h)
-    path.write_text(before + "\nsmtp { message-size 1m }\n")
+    path.write_text(before + "\nsmtp {\n\tmessage-size 1m\n}\n")
     if how == "reload":
         assert h.reload().returncode == 0
     else:
