@@ -130,7 +130,7 @@ static void words_add(struct arena *arena, struct words *w, struct bytes word)
 static enum result take_words(struct syntax *s, struct words *w, struct why *why)
 {
 	for (;;) {
-		struct bytes word;
+		struct bytes word = {0};
 		enum result r;
 
 		skip_blanks(s);

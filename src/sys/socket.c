@@ -291,14 +291,15 @@ enum result socket_send_fd(int fd, struct bytes message, int passed)
 	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
 	ssize_t n;
 
-	if (passed >= 0) {
-		m.msg_control = control.space;
-		m.msg_controllen = sizeof(control.space);
-		control.align.cmsg_level = SOL_SOCKET;
-		control.align.cmsg_type = SCM_RIGHTS;
-		control.align.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.align), &passed, sizeof(int));
-	}
+	/* Roles may not call sendmsg. */
+	if (passed < 0)
+		return socket_send(fd, message);
+	m.msg_control = control.space;
+	m.msg_controllen = sizeof(control.space);
+	control.align.cmsg_level = SOL_SOCKET;
+	control.align.cmsg_type = SCM_RIGHTS;
+	control.align.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.align), &passed, sizeof(int));
 	do
 		n = sendmsg(fd, &m, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
