@@ -143,7 +143,7 @@ static enum result decode(struct bytes in, struct credential *ret)
 }
 
 void password_credential_seal(const struct credential *c, const uint8_t key[PASSWORD_SEAL_KEY],
-                              struct bytes address, struct buf *out)
+                              struct bytes label, struct buf *out)
 {
 	struct buf clear = {0};
 	uint8_t *room, *nonce;
@@ -155,14 +155,14 @@ void password_credential_seal(const struct credential *c, const uint8_t key[PASS
 	randombytes_buf(nonce, SEAL_HEAD - 1);
 	crypto_aead_xchacha20poly1305_ietf_encrypt(
 	        room + SEAL_HEAD, NULL, (const uint8_t *)buf_bytes(&clear).ptr, buf_len(&clear),
-	        (const uint8_t *)address.ptr, address.len, NULL, nonce, key);
+	        (const uint8_t *)label.ptr, label.len, NULL, nonce, key);
 	buf_added(out, SEAL_HEAD + buf_len(&clear) + SEAL_TAG);
 	memory_wipe(clear.ptr, clear.size);
 	buf_done(&clear);
 }
 
 enum result password_credential_open(struct bytes sealed, const uint8_t key[PASSWORD_SEAL_KEY],
-                                     struct bytes address, struct credential *ret)
+                                     struct bytes label, struct credential *ret)
 {
 	struct buf clear = {0};
 	const uint8_t *in = (const uint8_t *)sealed.ptr;
@@ -174,7 +174,7 @@ enum result password_credential_open(struct bytes sealed, const uint8_t key[PASS
 		return DAMAGED;
 	if (crypto_aead_xchacha20poly1305_ietf_decrypt(
 	            (uint8_t *)buf_room(&clear, sealed.len), &len, NULL, in + SEAL_HEAD,
-	            sealed.len - SEAL_HEAD, (const uint8_t *)address.ptr, address.len, in + 1,
+	            sealed.len - SEAL_HEAD, (const uint8_t *)label.ptr, label.len, in + 1,
 	            key) == 0) {
 		buf_added(&clear, (size_t)len);
 		r = decode(buf_bytes(&clear), ret);

@@ -2,16 +2,16 @@
  * passwords (sasl/prepare.h), and the command line's setup for the sealing key.
  *
  *	password_credential_make(prepared, keep_old, &c);          slow: on a worker thread
- *	password_credential_seal(&c, key, address, &out);          what store keeps
- *	password_credential_open(sealed, key, address, &c);
+ *	password_credential_seal(&c, key, label, &out);            what store keeps
+ *	password_credential_open(sealed, key, label, &c);
  *	password_matches(&c, prepared);                            slow: on a worker thread
  *	password_credential_wipe(&c);
  *
  * A credential holds an Argon2id string (19 MiB, 2 passes), the SCRAM-SHA-256 keys (RFC 5802, 3;
  * RFC 7677) and, only where the operator allows CRAM-MD5 and APOP, the prepared password itself,
  * which those need. Sealed form: u8 version 1, 24 octets nonce, XChaCha20-Poly1305 of the encoded
- * credential with the account's address as associated data: store cannot read one, change one, or
- * give one to another account. */
+ * credential with a label (what it is for) as associated data: store can neither read nor change
+ * one. */
 #ifndef CRYPTO_PASSWORD_H
 #define CRYPTO_PASSWORD_H
 
@@ -45,10 +45,10 @@ struct credential {
 enum result password_credential_make(struct bytes password, bool keep_old,
                                      struct credential *ret) MUST_USE;
 void password_credential_seal(const struct credential *c, const uint8_t key[PASSWORD_SEAL_KEY],
-                              struct bytes address, struct buf *out);
-/* DAMAGED: not sealed with this key for this address. */
+                              struct bytes label, struct buf *out);
+/* DAMAGED: not sealed with this key and label. */
 enum result password_credential_open(struct bytes sealed, const uint8_t key[PASSWORD_SEAL_KEY],
-                                     struct bytes address, struct credential *ret) MUST_USE;
+                                     struct bytes label, struct credential *ret) MUST_USE;
 void password_credential_wipe(struct credential *c);
 
 /* Argon2id: takes 20 ms and 19 MiB whatever the answer. */

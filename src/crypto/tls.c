@@ -280,6 +280,12 @@ enum result tls_context_new(const struct tls_setup *setup, struct tls_context **
 	return r;
 }
 
+struct tls_context *tls_context_hold(struct tls_context *c)
+{
+	c->holders++;
+	return c;
+}
+
 void tls_context_free(struct tls_context **context)
 {
 	struct tls_context *c = *context;
@@ -320,8 +326,7 @@ struct tls *tls_new(struct tls_context *c)
 	t->ssl = SSL_new(c->ssl);
 	if (!t->ssl || !bio)
 		crypto_die("out of memory");
-	c->holders++;
-	t->context = c;
+	t->context = tls_context_hold(c);
 	BIO_set_data(bio, t);
 	SSL_set_bio(t->ssl, bio, bio);
 	SSL_set_app_data(t->ssl, t);

@@ -40,6 +40,7 @@ struct tls_setup {
 enum result tls_context_new(const struct tls_setup *setup, struct tls_context **ret,
                             struct why *why) MUST_USE;
 /* Contexts are counted: connections hold one, so the owner may let go of it at any time. */
+struct tls_context *tls_context_hold(struct tls_context *c);
 void tls_context_free(struct tls_context **c);
 /* 1 or 2 keys of TLS_TICKET_KEY octets; without any there is no resumption. */
 void tls_context_ticket_keys(struct tls_context *c, struct bytes keys);

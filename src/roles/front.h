@@ -40,6 +40,7 @@ enum result front_start(struct role_context *r, const struct front_protocol *pro
                         size_t count, struct why *why) MUST_USE;
 void front_answer(struct role_context *r, struct channel *c, const struct answer *a);
 void front_event(struct role_context *r, struct channel *c, uint64_t session, unsigned events);
+void front_peer_lost(struct role_context *r, struct channel *c);
 void front_peer_back(struct role_context *r, struct channel *c);
 void front_listener(struct role_context *r, struct role_listener *l);
 void front_listener_closed(struct role_context *r, struct role_listener *l);

@@ -1,0 +1,445 @@
+/* A connection's life (front_connection.h has its fields):
+ *
+ *	accept -> PROXY? -> HANDSHAKE? -> RUN <-> HANDSHAKE (STARTTLS) -> LINGER -> DEAD
+ *
+ * PROXY	a balancer speaks first; its header is read octet-exactly
+ * HANDSHAKE	TLS is made; the engine does not exist yet, or waits for TLS_START
+ * RUN		pump(): feed, asks, output, until nothing moves
+ * LINGER	all is said; what the peer still sends is thrown away, so that no reset eats our
+ * last line DEAD		freed at the end of the loop's round
+ *
+ * This file: listeners, limits, generations of the configuration, and what comes from channels.
+ * front_session.c: the life above. */
+#include "roles/front.h"
+
+#include "base/limits.h"
+#include "base/memory.h"
+#include "crypto/digest.h"
+#include "roles/front_session.h"
+#include "sasl/prepare.h"
+#include "sys/socket.h"
+
+enum {
+	ACCEPTS_A_ROUND = 64,
+	PAUSE_MS = 500,                  /* when descriptors have run out */
+	STOP_MS = 10 * 1000,             /* what is under way may finish */
+	TICKET_KEYS_MS = 60 * 60 * 1000, /* keeper makes new ones daily */
+	GRANTS_MS = 1000, /* keeper says the grants again; wait for its word this long */
+	SIGN_MS = 1000,
+};
+
+struct listener {
+	struct front *front;
+	struct role_listener *listener;
+	const struct front_protocol *protocol;
+	struct loop_watch *watch;
+	struct listener *next;
+};
+
+/* ---- signing: keeper has the keys ---- */
+
+static enum result sign(void *context, const struct remote_signature *s, struct buf *out)
+{
+	struct front *f = context;
+	struct role_context *r = f->role;
+	struct arena arena = {0};
+	struct answer answer = {0};
+	struct ask a = {.kind = ASK_SIGN, .number = ++f->number};
+	enum result result;
+
+	a.sign.key = bytes_of(s->key, sizeof(s->key));
+	a.sign.scheme = (uint8_t)s->scheme;
+	a.sign.digest = s->digest;
+	result = r->sign_fd < 0 ? UNAVAILABLE
+	                        : channel_ask_wait(r->sign_fd, &a, SIGN_MS, &arena, &answer);
+	if (result == OK)
+		result = answer.result;
+	if (result == OK)
+		buf_append(out, answer.sign.signature);
+	else
+		role_log(r, "sign-failed", "result=%s why=%.*s", result_name(result),
+		         BYTES_ARG(answer.why));
+	arena_done(&arena);
+	return result;
+}
+
+/* ---- generations ---- */
+
+static struct tls_context *make_tls(struct front *f, const struct config *c)
+{
+	struct tls_context *tls = NULL;
+	struct tls_setup setup = {.signer = &f->signer,
+	                          .only_1_3 = c->tls_version_min == CONFIG_TLS_1_3};
+	struct bytes *pems = memory_get((c->certificate_count + 1) * sizeof(*pems));
+	struct why why = {""};
+
+	for (size_t i = 0; i < c->certificate_count; i++)
+		pems[i] = c->certificates[i].pem;
+	setup.certificates = pems;
+	setup.count = c->certificate_count;
+	if (setup.count && tls_context_new(&setup, &tls, &why) != OK) {
+		role_log(f->role, "tls-refused", "why=\"%s\" kept=%s", why.text,
+		         f->generation && f->generation->tls ? "the former certificates"
+		                                             : "nothing");
+		if (f->generation && f->generation->tls)
+			tls = tls_context_hold(f->generation->tls);
+	}
+	memory_free(pems);
+	if (tls && buf_len(&f->ticket_keys))
+		tls_context_ticket_keys(tls, buf_bytes(&f->ticket_keys));
+	return tls;
+}
+
+static void new_generation(struct front *f)
+{
+	struct front_generation *g = NEW(struct front_generation);
+
+	g->holders = 1;
+	g->config = role_config_hold(f->role);
+	g->tls = make_tls(f, g->config->config);
+	g->front = f;
+	g->options = memory_get(f->protocol_count * sizeof(*g->options));
+	for (size_t i = 0; i < f->protocol_count; i++)
+		g->options[i] = f->protocols[i].options_new(g->config->config, g->tls != NULL);
+	if (f->generation)
+		front_generation_drop(&f->generation);
+	f->generation = g;
+}
+
+void front_generation_drop(struct front_generation **generation)
+{
+	struct front_generation *g = *generation;
+
+	*generation = NULL;
+	if (--g->holders > 0)
+		return;
+	for (size_t i = 0; i < g->front->protocol_count; i++)
+		memory_free(g->options[i]);
+	memory_free(g->options);
+	tls_context_free(&g->tls);
+	role_config_drop(&g->config);
+	memory_free(g);
+}
+
+void front_config(struct role_context *r)
+{
+	struct front *f = r->self;
+
+	new_generation(f);
+	for (struct connection *c = f->connections; c; c = c->next)
+		connection_event(c, ENGINE_RELOAD);
+}
+
+/* ---- limits ---- */
+
+static struct bytes network_of(struct connection *c)
+{
+	c->network = ip_network(&c->peer.ip);
+	return bytes_of(c->network.octets, sizeof(c->network.octets));
+}
+
+bool front_count_in(struct front *f, struct connection *c)
+{
+	struct bytes key = network_of(c);
+	uintptr_t count = (uintptr_t)map_get(&f->addresses, key);
+
+	if (count >= f->generation->config->config->connections_per_address)
+		return false;
+	map_put(&f->addresses, key, (void *)(count + 1));
+	c->counted = true;
+	return true;
+}
+
+void front_count_out(struct front *f, struct connection *c)
+{
+	struct bytes key = bytes_of(c->network.octets, sizeof(c->network.octets));
+	uintptr_t count = (uintptr_t)map_get(&f->addresses, key);
+
+	if (!c->counted)
+		return;
+	c->counted = false;
+	if (count > 1)
+		map_put(&f->addresses, key, (void *)(count - 1));
+	else
+		map_remove(&f->addresses, key);
+}
+
+/* ---- accepting ---- */
+
+/* Must this peer begin with a PROXY header? */
+static bool wants_proxy(const struct front *f, const struct role_listener *l, const struct ip *ip)
+{
+	const struct config *c = f->generation->config->config;
+
+	for (size_t i = 0; i < c->listener_count; i++) {
+		const struct config_listener *cl = &c->listeners[i];
+
+		if (!bytes_equal(cl->name, bytes_of_text(l->name)))
+			continue;
+		for (size_t k = 0; k < cl->proxy_from.count; k++)
+			if (ip_prefix_contains(&cl->proxy_from.items[k], ip))
+				return true;
+	}
+	return false;
+}
+
+static void taken_in(struct listener *l, int fd, const struct socket_peer *peer)
+{
+	struct front *f = l->front;
+	bool proxy = wants_proxy(f, l->listener, &peer->ip);
+
+	if (f->count >= f->generation->config->config->connections_total) {
+		front_refuse(f, l->protocol, fd, &peer->ip, "all");
+		return;
+	}
+	connection_begin(f, l->protocol, fd, peer, proxy);
+}
+
+/* Descriptors have run out: a listening socket stays readable, so look away for a moment. */
+static void pause_listening(struct front *f, const struct why *why)
+{
+	role_log(f->role, "accept-failed", "why=\"%s\" connections=%zu", why->text, f->count);
+	for (struct listener *l = f->listeners; l; l = l->next)
+		loop_watch_set(l->watch, 0);
+	loop_timer_set(f->pause, PAUSE_MS);
+}
+
+static void listen_again(void *context)
+{
+	struct front *f = context;
+
+	for (struct listener *l = f->listeners; l; l = l->next)
+		loop_watch_set(l->watch, LOOP_READ);
+}
+
+static void on_listener(void *context, unsigned events)
+{
+	struct listener *l = context;
+	struct socket_peer peer;
+	struct why why = {""};
+	int fd;
+
+	for (int i = 0; i < ACCEPTS_A_ROUND; i++) {
+		if (socket_accept(l->listener->fd, &fd, &peer, &why) != OK)
+			break;
+		taken_in(l, fd, &peer);
+	}
+	if (why.text[0])
+		pause_listening(l->front, &why);
+}
+
+void front_listener(struct role_context *r, struct role_listener *listener)
+{
+	struct front *f = r->self;
+	struct listener *l;
+
+	for (size_t i = 0; i < f->protocol_count; i++) {
+		if (f->protocols[i].protocol != listener->protocol || f->stopping)
+			continue;
+		l = NEW(struct listener);
+		l->front = f;
+		l->listener = listener;
+		l->protocol = &f->protocols[i];
+		l->watch = loop_watch_new(r->loop, listener->fd, LOOP_READ, on_listener, l);
+		l->next = f->listeners;
+		f->listeners = l;
+	}
+}
+
+void front_listener_closed(struct role_context *r, struct role_listener *listener)
+{
+	struct front *f = r->self;
+
+	for (struct listener **at = &f->listeners; *at;) {
+		struct listener *l = *at;
+
+		if (l->listener != listener) {
+			at = &l->next;
+			continue;
+		}
+		*at = l->next;
+		loop_watch_free(&l->watch);
+		memory_free(l);
+	}
+}
+
+static void close_listeners(struct front *f)
+{
+	while (f->listeners) {
+		struct listener *l = f->listeners;
+
+		f->listeners = l->next;
+		loop_watch_free(&l->watch);
+		memory_free(l);
+	}
+}
+
+/* ---- deadlines ---- */
+
+static void on_deadlines(void *context)
+{
+	struct front *f = context;
+	time_ms now = loop_now(f->role->loop);
+	struct deadline *d;
+
+	f->timer_at = TIME_NEVER;
+	while ((d = deadlines_due(&f->deadlines, now)))
+		connection_overdue(d->owner);
+	front_timer(f);
+}
+
+void front_timer(struct front *f)
+{
+	time_ms next = deadlines_next(&f->deadlines);
+
+	if (next >= f->timer_at)
+		return;
+	f->timer_at = next;
+	loop_timer_set(f->timer, next - loop_now(f->role->loop));
+}
+
+/* ---- what comes from channels ---- */
+
+static void ask_ticket_keys(struct front *f)
+{
+	struct channel *keeper = role_channel(f->role, KEEPER, 0);
+	struct ask a = {.kind = ASK_TICKET_KEYS, .session = f->session};
+
+	a.number = ++f->number;
+	if (keeper && channel_connected(keeper))
+		channel_ask(keeper, &a);
+	loop_timer_set(f->ticket_timer, TICKET_KEYS_MS);
+}
+
+static void on_ticket_timer(void *context)
+{
+	ask_ticket_keys(context);
+}
+
+static void take_ticket_keys(struct front *f, const struct answer *a)
+{
+	if (a->result != OK)
+		return;
+	buf_clear(&f->ticket_keys);
+	buf_append(&f->ticket_keys, a->ticket_keys.keys);
+	if (f->generation->tls)
+		tls_context_ticket_keys(f->generation->tls, a->ticket_keys.keys);
+}
+
+void front_answer(struct role_context *r, struct channel *ch, const struct answer *a)
+{
+	struct front *f = r->self;
+	struct connection *c = map_get_u64(&f->sessions, a->session);
+
+	if (a->kind == ASK_TICKET_KEYS)
+		take_ticket_keys(f, a);
+	else if (c && a->kind != ASK_SESSION_END)
+		connection_answer(c, a);
+}
+
+/* The store was restarted. Sessions that it can be told about again go on; those whose grant keeper
+ * has forgotten as well end, and their clients come back. */
+static void grants_said(struct front *f)
+{
+	f->grants_missing = false;
+	loop_timer_stop(f->grants_timer);
+	for (struct connection *c = f->connections; c; c = c->next)
+		if (c->granted)
+			connection_event(c, c->grant_forgotten ? ENGINE_STOP : ENGINE_LOST);
+}
+
+static void on_grants_timer(void *context)
+{
+	grants_said(context);
+}
+
+void front_event(struct role_context *r, struct channel *ch, uint64_t session, unsigned events)
+{
+	struct front *f = r->self;
+	struct connection *c = map_get_u64(&f->sessions, session);
+	struct channel *store = role_channel(r, STORE, 0);
+
+	if (channel_peer(ch) == KEEPER && (events & ENGINE_LOST)) {
+		if (store && channel_connected(store))
+			grants_said(f);
+	} else if (c) {
+		connection_event(c, events);
+	}
+}
+
+void front_peer_lost(struct role_context *r, struct channel *ch)
+{
+	struct front *f = r->self;
+
+	if (channel_peer(ch) == STORE)
+		f->grants_missing = (r->role->answerers & KEEPER) && r->role->bit == ACCESS;
+	if (channel_peer(ch) == KEEPER)
+		for (struct connection *c = f->connections; c; c = c->next)
+			c->grant_forgotten = c->granted;
+}
+
+void front_peer_back(struct role_context *r, struct channel *ch)
+{
+	struct front *f = r->self;
+
+	if (channel_peer(ch) == STORE && f->grants_missing)
+		loop_timer_set(f->grants_timer, GRANTS_MS);
+	if (channel_peer(ch) == KEEPER)
+		ask_ticket_keys(f);
+}
+
+/* ---- begin and end ---- */
+
+void front_warm(struct role_context *r)
+{
+	crypto_warm();
+	prepare_warm();
+}
+
+enum result front_start(struct role_context *r, const struct front_protocol *protocols,
+                        size_t count, struct why *why)
+{
+	struct front *f = NEW(struct front);
+
+	f->role = r;
+	f->protocols = protocols;
+	f->protocol_count = count;
+	f->signer = (struct remote_signer){sign, f};
+	f->session = role_session_new(r);
+	f->timer_at = TIME_NEVER;
+	f->room = memory_get(FRONT_ROOM);
+	f->timer = loop_timer_new(r->loop, on_deadlines, f);
+	f->pause = loop_timer_new(r->loop, listen_again, f);
+	f->ticket_timer = loop_timer_new(r->loop, on_ticket_timer, f);
+	f->grants_timer = loop_timer_new(r->loop, on_grants_timer, f);
+	f->stop_timer = loop_timer_new(r->loop, front_stop_now, f);
+	r->self = f;
+	new_generation(f);
+	ask_ticket_keys(f);
+	return OK;
+}
+
+/* Time is over: whoever is still here is cut off. */
+void front_stop_now(void *context)
+{
+	struct front *f = context;
+
+	for (struct connection *c = f->connections; c; c = c->next)
+		connection_kill(c);
+	if (!f->connections)
+		role_stopped(f->role);
+}
+
+void front_stop(struct role_context *r)
+{
+	struct front *f = r->self;
+
+	f->stopping = true;
+	close_listeners(f);
+	loop_timer_stop(f->pause);
+	loop_timer_set(f->stop_timer, STOP_MS);
+	for (struct connection *c = f->connections; c; c = c->next)
+		connection_event(c, ENGINE_STOP);
+	if (!f->connections)
+		role_stopped(r);
+}

@@ -1,0 +1,90 @@
+/* Inside of keeper: its state. Seen by keeper.c only; a header so that the file stays readable. */
+#ifndef ROLES_KEEPER_H
+#define ROLES_KEEPER_H
+
+#include <stdio.h>
+
+#include "ask/engine.h"
+#include "base/limits.h"
+#include "base/map.h"
+#include "crypto/digest.h"
+#include "crypto/password.h"
+#include "roles/deadlines.h"
+#include "roles/fair.h"
+#include "roles/penalty.h"
+#include "roles/role.h"
+#include "sys/worker.h"
+
+enum { RECENT_SLOTS = 4096 };
+
+/* The last right password of an account, as a keyed hash over it and the sealed credential. */
+struct recent {
+	uint8_t hash[DIGEST_SHA256];
+	time_ms until;
+};
+
+struct grant {
+	uint64_t session, account;
+	unsigned front, worker;
+};
+
+enum stage {
+	STAGE_WAIT,       /* before anything: the address has failed often */
+	STAGE_CREDENTIAL, /* store is asked */
+	STAGE_HASH,       /* in the queue, or with a worker */
+	STAGE_GRANT,      /* store is told */
+	STAGE_SET,        /* store keeps a new credential */
+	STAGE_REFUSE,     /* the answer is no, and waits */
+};
+
+struct request {
+	struct worker_job job; /* first: a job is its request */
+	struct fair_entry fair;
+	struct deadline deadline;
+	struct channel *channel;
+	struct answer answer;
+	enum ask_kind kind;
+	enum stage stage;
+	uint32_t id;
+	uint64_t session, account;
+	struct ip ip;
+	char user[LIMIT_USER];
+	char password[LIMIT_PASSWORD];
+	char address[LIMIT_ADDRESS];
+	char mechanism[16];
+	size_t user_len, password_len, address_len, mechanism_len;
+	struct buf message; /* SCRAM's AuthMessage, or a challenge */
+	struct buf sealed;
+	struct credential credential;
+	uint8_t proof[PASSWORD_KEY]; /* or an MD5 digest */
+	uint8_t signature[PASSWORD_KEY];
+	uint8_t digest_kind, create;
+	enum result made;
+	bool keep_old, matched, known, suspended, cancelled, waits;
+};
+
+struct keeper {
+	struct role_context *r;
+	struct keeper_keys *keys;
+	struct worker *hashers;
+	struct fair queue;
+	unsigned hashing;    /* with the workers just now */
+	struct map requests; /* id -> request */
+	struct map grants;   /* session -> grant: the living ones */
+	size_t grants_open;  /* said again and not answered */
+	uint32_t numbers;
+	struct deadlines deadlines;
+	struct loop_timer *timer;
+	size_t waiting; /* requests that are delayed */
+	struct penalties addresses, accounts;
+	struct recent recent[RECENT_SLOTS];
+	struct buf nobody; /* a sealed credential that no password opens */
+	uint8_t seal_key[PASSWORD_SEAL_KEY];
+	uint8_t salt_key[DIGEST_SHA256];
+	uint8_t recent_key[DIGEST_SHA256];
+	uint8_t tickets[160]; /* two keys of 80 octets, the newest first */
+	size_t ticket_count;
+	time_ms tickets_made;
+};
+
+#endif
