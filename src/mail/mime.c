@@ -466,6 +466,7 @@ static size_t feed_line(struct mime_parser *p, struct bytes in)
 	struct bytes text = bytes_first(in, lf);
 	struct bytes line = bytes_first(text, most);
 
+	p->truncated |= p->in_header && text.len > most - buf_len(&p->line);
 	if (lf == BYTES_NONE || buf_len(&p->line) > 0) {
 		buf_append(&p->line, bytes_first(text, most - buf_len(&p->line)));
 		line = buf_bytes(&p->line);

@@ -37,7 +37,7 @@
 #include "base/limits.h"
 #include "mail/address.h"
 
-enum { MIME_KEEP = 512 * 1024 };
+enum { MIME_KEEP = 1024 * 1024 };
 
 /* A parameter as it stands: name in lower case, value unquoted. RFC 2231 sections are single ones
  * ("filename*0*"). */
