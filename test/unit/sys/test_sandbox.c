@@ -1,0 +1,307 @@
+/* What each right of a sandbox grants and denies, tried by children that enter it. */
+#include "../test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "sys/loop.h"
+#include "sys/sandbox.h"
+#include "sys/worker.h"
+
+struct folder {
+	char path[64];
+	int fd;
+};
+
+static struct folder mine, others;
+
+enum { DID_IT = 0, KILLED = -1, NO_WALLS = 99 };
+
+/* The probes return DID_IT or errno's value; 0 would be success. */
+typedef int probe(void);
+
+static int result_of(long value)
+{
+	return value >= 0 ? DID_IT : errno;
+}
+
+/* Runs the probe behind walls: DID_IT, an errno, or KILLED. */
+static int behind(unsigned rights, probe *p)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		struct sandbox_folder folder = {mine.fd, rights & SANDBOX_WRITE};
+		struct sandbox s = {.rights = rights, .folders = &folder, .folder_count = 1};
+		struct sandbox_report report;
+		struct why why;
+
+		if (sandbox_enter(&s, &report, &why) != OK || !report.seccomp)
+			_exit(NO_WALLS);
+		_exit(p());
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFSIGNALED(status)) {
+		assert_int_equal(WTERMSIG(status), SIGSYS);
+		return KILLED;
+	}
+	assert_int_not_equal(WEXITSTATUS(status), NO_WALLS);
+	return WEXITSTATUS(status);
+}
+
+static int open_mine(void)
+{
+	return result_of(openat(mine.fd, "file", O_RDONLY));
+}
+
+static int open_others(void)
+{
+	return result_of(openat(others.fd, "file", O_RDONLY));
+}
+
+static int open_passwd(void)
+{
+	return result_of(open("/etc/passwd", O_RDONLY));
+}
+
+static int write_mine(void)
+{
+	return result_of(openat(mine.fd, "new", O_RDWR | O_CREAT, 0600));
+}
+
+static int climb(void)
+{
+	return result_of(openat(mine.fd, "../", O_RDONLY | O_DIRECTORY));
+}
+
+static int make_socket(void)
+{
+	return result_of(socket(AF_INET, SOCK_STREAM, 0));
+}
+
+static int connect_somewhere(void)
+{
+	return result_of(connect(0, NULL, 0));
+}
+
+static int execute(void)
+{
+	char name[] = "true", *const argv[] = {name, NULL};
+
+	return result_of(execv("/bin/true", argv));
+}
+
+static int trace_parent(void)
+{
+	return result_of(ptrace(PTRACE_ATTACH, getppid(), NULL, NULL));
+}
+
+static int read_parent(void)
+{
+	return result_of(syscall(SYS_process_vm_readv, getppid(), NULL, 0, NULL, 0, 0));
+}
+
+static int kill_parent(void)
+{
+	return result_of(kill(getppid(), 0));
+}
+
+static int make_process(void)
+{
+	pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+
+	if (pid == 0)
+		_exit(0);
+	return result_of(pid);
+}
+
+static int make_code(void)
+{
+	return mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+	            0) == MAP_FAILED
+	               ? errno
+	               : DID_IT;
+}
+
+static int use_uring(void)
+{
+	return result_of(syscall(SYS_io_uring_setup, 1, NULL));
+}
+
+static void *nothing(void *context)
+{
+	return context;
+}
+
+static int make_thread(void)
+{
+	pthread_t thread;
+	int error = pthread_create(&thread, NULL, nothing, NULL);
+
+	return error ? error : pthread_join(thread, NULL);
+}
+
+static int unlisted(void)
+{
+	return result_of(syscall(SYS_getpriority, 0, 0));
+}
+
+static void run_jobs(void *context, struct worker_job *jobs[], size_t count)
+{
+	(void)context;
+	(void)jobs;
+	(void)count;
+	memory_free(memory_get(1 << 20));
+}
+
+static void job_done(void *context, struct worker_job *job)
+{
+	(void)job;
+	loop_stop(context);
+}
+
+/* What every role does all day must work in the narrowest walls. */
+static int ordinary_day(void)
+{
+	struct loop *loop = loop_new();
+	struct worker_ops ops = {.run = run_jobs, .done = job_done};
+	struct worker_job job;
+	struct worker *w = worker_new(loop, "day", 2, 1, &ops, loop);
+	char *p = memory_get(10 << 20);
+
+	memset(p, 1, 10 << 20);
+	memory_free(p);
+	worker_put(w, &job);
+	loop_run(loop);
+	worker_free(&w);
+	loop_free(&loop);
+	return write(2, "", 0) == 0 ? DID_IT : errno;
+}
+
+static void nothing_is_granted_by_default(void **state)
+{
+	(void)state;
+	assert_int_equal(behind(0, open_mine), EACCES);
+	assert_int_equal(behind(0, open_passwd), EACCES);
+	assert_int_equal(behind(0, write_mine), EACCES);
+	assert_int_equal(behind(0, unlisted), ENOSYS);
+	assert_int_not_equal(behind(0, make_thread), DID_IT);
+	assert_int_not_equal(behind(0, make_code), DID_IT);
+	assert_int_not_equal(behind(0, make_process), DID_IT);
+}
+
+static void dangerous_calls_kill(void **state)
+{
+	static const unsigned rights[] = {0, SANDBOX_ACCEPT, SANDBOX_READ,
+	                                  SANDBOX_READ | SANDBOX_WRITE | SANDBOX_THREADS};
+	static probe *const probes[] = {make_socket, connect_somewhere, execute,  trace_parent,
+	                                read_parent, kill_parent,       use_uring};
+
+	(void)state;
+	for (size_t r = 0; r < sizeof(rights) / sizeof(*rights); r++)
+		for (size_t p = 0; p < sizeof(probes) / sizeof(*probes); p++)
+			assert_int_equal(behind(rights[r], probes[p]), KILLED);
+}
+
+static void reading_is_held_to_its_folder(void **state)
+{
+	(void)state;
+	assert_int_equal(behind(SANDBOX_READ, open_mine), DID_IT);
+	assert_int_equal(behind(SANDBOX_READ, write_mine), EACCES);
+	assert_int_equal(behind(SANDBOX_READ | SANDBOX_WRITE, write_mine), DID_IT);
+}
+
+static void landlock_keeps_other_folders_closed(void **state)
+{
+	struct sandbox_report here;
+
+	(void)state;
+	sandbox_probe(&here);
+	if (here.landlock_abi == 0) {
+		skip();
+		return;
+	}
+	assert_int_equal(behind(SANDBOX_READ, open_others), EACCES);
+	assert_int_equal(behind(SANDBOX_READ, open_passwd), EACCES);
+	assert_int_equal(behind(SANDBOX_READ | SANDBOX_WRITE, open_passwd), EACCES);
+	assert_int_equal(behind(SANDBOX_READ, climb), EACCES);
+}
+
+static void threads_need_their_right(void **state)
+{
+	(void)state;
+	assert_int_equal(behind(SANDBOX_THREADS, make_thread), DID_IT);
+	assert_int_not_equal(behind(SANDBOX_THREADS, make_process), DID_IT);
+	assert_int_equal(behind(SANDBOX_THREADS, ordinary_day), DID_IT);
+}
+
+static void master_may_not_trace_or_connect(void **state)
+{
+	(void)state;
+	assert_int_equal(behind(SANDBOX_MASTER, trace_parent), EPERM);
+	assert_int_equal(behind(SANDBOX_MASTER, connect_somewhere), EPERM);
+	assert_int_equal(behind(SANDBOX_MASTER, open_passwd), DID_IT);
+}
+
+static void make_folder(struct folder *f)
+{
+	int fd;
+
+	snprintf(f->path, sizeof(f->path), "/tmp/hikyaku-walls-XXXXXX");
+	assert_non_null(mkdtemp(f->path));
+	f->fd = open(f->path, O_RDONLY | O_DIRECTORY);
+	fd = openat(f->fd, "file", O_RDWR | O_CREAT, 0644);
+	close(fd);
+}
+
+static void remove_folder(struct folder *f)
+{
+	unlinkat(f->fd, "file", 0);
+	unlinkat(f->fd, "new", 0);
+	close(f->fd);
+	rmdir(f->path);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	unsetenv("HIKYAKU_WALLS");
+	make_folder(&mine);
+	make_folder(&others);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	remove_folder(&mine);
+	remove_folder(&others);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(nothing_is_granted_by_default),
+	        cmocka_unit_test(dangerous_calls_kill),
+	        cmocka_unit_test(reading_is_held_to_its_folder),
+	        cmocka_unit_test(landlock_keeps_other_folders_closed),
+	        cmocka_unit_test(threads_need_their_right),
+	        cmocka_unit_test(master_may_not_trace_or_connect),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
