@@ -67,8 +67,10 @@ static void take_ask(struct play *p, const struct ask *a)
 		                                  BYTES_ARG(a->note.text)));
 		return;
 	}
-	ask_print(a, &p->record->asks);
-	buf_append_char(&p->record->asks, '\n');
+	if (!rule_for(p, a->kind)) {
+		ask_print(a, &p->record->asks);
+		buf_append_char(&p->record->asks, '\n');
+	}
 	keep_ask(p, a);
 }
 
