@@ -15,6 +15,10 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
+        {"mime", "", check_mime},
+        {"charset", "NAME", check_charset},
+        {"mime", "", check_mime},
+        {"charset", "NAME", check_charset},
         {NULL, NULL, NULL},
 };
 
