@@ -114,6 +114,7 @@ void pop3_note(struct pop3_server *s, const char *event, const char *format, ...
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	s->note_count++;
 	n->event = event;
 	buf_append_text(&n->text, text);
 	while (*end)
@@ -234,13 +235,19 @@ static size_t line_take(struct pop3_server *s, struct bytes in)
 	return n;
 }
 
+/* For a line. Notes count, too: an engine has only so many open asks. */
+static bool ready(const struct pop3_server *s)
+{
+	return idle(s) && pop3_room(s) && s->note_count < POP3_NOTES;
+}
+
 static size_t feed(struct engine *e, struct bytes in)
 {
 	struct pop3_server *s = of(e);
 	size_t taken = 0;
 
 	pump(s);
-	while (taken < in.len && !s->finished && idle(s) && pop3_room(s)) {
+	while (taken < in.len && !s->finished && ready(s)) {
 		taken += line_take(s, bytes_skip(in, taken));
 		pump(s);
 		stop_when_idle(s);
@@ -271,8 +278,10 @@ static void answer(struct engine *e, const struct answer *a)
 {
 	struct pop3_server *s = of(e);
 
+	if (a->kind == ASK_NOTE && s->note_count)
+		s->note_count--;
 	if (!s->ask_open || a->kind != s->ask.kind || a->number != s->ask.number)
-		return; /* of a NOTE */
+		return;
 	s->ask_open = false;
 	s->active = s->now;
 	if (a->result != LOST && a->result != UNAVAILABLE && a->result != DENIED)

@@ -12,6 +12,8 @@
 #include "pop3/server.h"
 #include "sasl/sasl.h"
 
+enum { POP3_NOTES = 8 }; /* open at once; then no more lines are taken */
+
 enum pop3_state { POP3_AUTHORIZATION = 1 << 0, POP3_TRANSACTION = 1 << 1 };
 
 /* What a command under way waits for. The table of what happens next is in server.c. */
@@ -87,6 +89,7 @@ struct pop3_server {
 	uint32_t next_number;
 	time_ms retry_at, retry_until;        /* TIME_NEVER: no retry is due; until: 0: not begun */
 	struct pop3_note *notes, *note_given; /* waiting; given out just now */
+	unsigned note_count;                  /* waiting, or given out and not answered */
 
 	/* logging in */
 	struct buf user; /* of USER */
