@@ -135,7 +135,7 @@ static const char *key_signature_rsa(int operation)
 
 struct signing {
 	struct remote_key *key;
-	EVP_MD_CTX *hash;
+	const EVP_MD *md;
 	size_t digest_len;
 	bool pss;
 };
@@ -147,11 +147,7 @@ static void *signing_new(void *provider, const char *properties)
 
 static void signing_free(void *data)
 {
-	struct signing *s = data;
-
-	if (s)
-		EVP_MD_CTX_free(s->hash);
-	memory_free(s);
+	memory_free(data);
 }
 
 static int signing_set_params(void *data, const OSSL_PARAM params[])
@@ -189,16 +185,9 @@ static int signing_begin(void *data, const char *digest, void *key, const OSSL_P
 	if (!md || (!EVP_MD_is_a(md, "SHA256") && !EVP_MD_is_a(md, "SHA384")))
 		return 0;
 	s->key = key ? key : s->key;
+	s->md = md;
 	s->digest_len = (size_t)EVP_MD_get_size(md);
-	EVP_MD_CTX_free(s->hash);
-	s->hash = EVP_MD_CTX_new();
-	return s->key && s->key->signer && s->hash && EVP_DigestInit_ex(s->hash, md, NULL) == 1 &&
-	       signing_set_params(data, params);
-}
-
-static int signing_add(void *data, const unsigned char *ptr, size_t len)
-{
-	return EVP_DigestUpdate(((struct signing *)data)->hash, ptr, len);
+	return s->key && s->key->signer && signing_set_params(data, params);
 }
 
 static int scheme_of(const struct signing *s)
@@ -210,10 +199,12 @@ static int scheme_of(const struct signing *s)
 	return s->pss ? PRIVATE_KEY_RSA_PSS_SHA256 : PRIVATE_KEY_RSA_PKCS1_SHA256;
 }
 
-static int signing_finish(void *data, unsigned char *ret, size_t *ret_len, size_t size)
+/* libssl signs in one call, once for the size and once for the signature. */
+static int signing_sign(void *data, unsigned char *ret, size_t *ret_len, size_t size,
+                        const unsigned char *ptr, size_t len)
 {
 	struct signing *s = data;
-	uint8_t digest[EVP_MAX_MD_SIZE];
+	uint8_t digest[EVP_MAX_MD_SIZE] = {0};
 	struct remote_signature request = {.digest = bytes_of(digest, s->digest_len)};
 	struct buf out = {0};
 	int done = 0;
@@ -222,7 +213,7 @@ static int signing_finish(void *data, unsigned char *ret, size_t *ret_len, size_
 		*ret_len = (size_t)EVP_PKEY_get_size(s->key->public);
 		return 1;
 	}
-	if (scheme_of(s) < 0 || EVP_DigestFinal_ex(s->hash, digest, NULL) != 1)
+	if (scheme_of(s) < 0 || EVP_Digest(ptr, len, digest, NULL, s->md, NULL) != 1)
 		return 0;
 	request.scheme = (unsigned)scheme_of(s);
 	memcpy(request.key, s->key->id, DIGEST_SHA256);
@@ -262,8 +253,7 @@ static const OSSL_DISPATCH signature[] = {
         DISPATCH(SIGNATURE_NEWCTX, signing_new),
         DISPATCH(SIGNATURE_FREECTX, signing_free),
         DISPATCH(SIGNATURE_DIGEST_SIGN_INIT, signing_begin),
-        DISPATCH(SIGNATURE_DIGEST_SIGN_UPDATE, signing_add),
-        DISPATCH(SIGNATURE_DIGEST_SIGN_FINAL, signing_finish),
+        DISPATCH(SIGNATURE_DIGEST_SIGN, signing_sign),
         DISPATCH(SIGNATURE_SET_CTX_PARAMS, signing_set_params),
         DISPATCH(SIGNATURE_SETTABLE_CTX_PARAMS, signing_settable_params),
         {0, NULL}};
