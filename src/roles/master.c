@@ -528,16 +528,15 @@ static struct snapshot_listener *find_listener(struct snapshot *s,
 	return NULL;
 }
 
-/* Everything that is new is bound before anything is given up. */
-static enum result bind_all(struct master *m, struct snapshot *fresh, struct why *why)
+/* Everything that is new is bound before anything is given up. old is NULL at the start. */
+static enum result bind_all(struct snapshot *old, struct snapshot *fresh, struct why *why)
 {
 	for (size_t i = 0; i < fresh->listener_count; i++) {
-		struct snapshot_listener *l = &fresh->listeners[i],
-		                         *old = find_listener(m->snapshot, l);
+		struct snapshot_listener *l = &fresh->listeners[i], *same = find_listener(old, l);
 		enum result r = OK;
 
-		if (old)
-			l->fd = fcntl(old->fd, F_DUPFD_CLOEXEC, 3);
+		if (same)
+			l->fd = fcntl(same->fd, F_DUPFD_CLOEXEC, 3);
 		else
 			r = socket_listen(&l->ip, l->port, &l->fd, why);
 		if (r != OK)
@@ -632,7 +631,7 @@ static void on_reread(void *context, struct snapshot *fresh, const struct why *w
 	struct why reason = *why;
 
 	m->reading = false;
-	if (fresh && bind_all(m, fresh, &reason) != OK)
+	if (fresh && bind_all(m->snapshot, fresh, &reason) != OK)
 		snapshot_free(&fresh);
 	if (m->stop_phase > 0) {
 		snapshot_free(&fresh);
@@ -835,7 +834,7 @@ static enum result begin(struct master *m, struct why *why)
 	enum result r = check_walls(m, why);
 
 	if (r == OK)
-		r = bind_all(m, m->snapshot, why);
+		r = bind_all(NULL, m->snapshot, why);
 	if (r == OK)
 		r = socket_listen_unix(m->directory, "run/admin.sock", 0600, &m->admin, why);
 	if (r == OK && geteuid() == 0)

@@ -17,7 +17,10 @@
 /* ---- the table, in the order of starting ---- */
 
 const struct role *const roles[] = {
-        &role_web,
+	&role_keeper,
+	&role_mx,
+	&role_access,
+	&role_web,
 };
 const size_t role_count = sizeof(roles) / sizeof(*roles);
 
