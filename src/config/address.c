@@ -1,4 +1,5 @@
-/* Addresses in the form that they are compared in: RFC 5321, 4.1.2; RFC 6531, 3.3; IDNA by UTS #46 (ICU). */
+/* Addresses in the form that they are compared in: RFC 5321, 4.1.2; RFC 6531, 3.3; IDNA by UTS
+ * #46 (ICU). */
 #include <unicode/uidna.h>
 #include <unicode/unorm2.h>
 #include <unicode/ustring.h>
@@ -124,7 +125,8 @@ static bool is_dot_atom(struct bytes local)
 	return local.len > 0;
 }
 
-/* Where the local part ends: at the @ after a quoted string, else at the last one. BYTES_NONE: no @. */
+/* Where the local part ends: at the @ after a quoted string, else at the last one. BYTES_NONE:
+ * no @. */
 static size_t local_end(struct bytes address)
 {
 	size_t at = 1;
@@ -138,7 +140,8 @@ static size_t local_end(struct bytes address)
 	return BYTES_NONE;
 }
 
-/* The text of a quoted local part; others as they are. INVALID: neither a dot-atom nor a whole quoted string. */
+/* The text of a quoted local part; others as they are. INVALID: neither a dot-atom nor a whole
+ * quoted string. */
 static enum result unquote(struct bytes local, struct arena *arena, struct bytes *ret)
 {
 	char *out;
@@ -242,13 +245,11 @@ static enum result address(struct bytes in, bool folded, struct arena *arena, st
 	struct bytes local = in, domain = {0};
 	enum result r;
 
-	if (at != BYTES_NONE) {
-		r = config_domain_canonical(bytes_skip(in, at + 1), arena, &domain);
-		if (r != OK)
-			return r;
+	if (at != BYTES_NONE)
 		local = bytes_first(in, at);
-	}
 	r = local_canonical(local, folded, arena, &local);
+	if (r == OK && at != BYTES_NONE)
+		r = config_domain_canonical(bytes_skip(in, at + 1), arena, &domain);
 	if (r != OK)
 		return r;
 	if (local.len + 1 + domain.len > LIMIT_ADDRESS)

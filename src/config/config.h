@@ -1,19 +1,19 @@
 /* What the operator wrote under etc/, as values: options, listeners, domains, aliases, dot files,
  * certificates.
  *
- *	config_parse(sources, count, &config, &why)     master's unprivileged child: files in,
- * values or file:line out config_encode(config, &buf)                     ... into a sealed memory
- * file config_decode(bytes, &config, &why)             each role
+ *	config_parse(sources, count, &c, &why)  master's unprivileged child: files in, values out
+ *	config_encode(c, &buf)                  ... into a sealed memory file
+ *	config_decode(bytes, &c, &why)          each role
  *
  * It is pure: sources come in as octets, nothing is read, nothing logged. A config is immutable and
  * owns all its memory; sessions keep the one they began with. Missing configuration closes, never
- * opens: without a domain every recipient is refused. Any error leaves *ret untouched, so the caller
- * keeps the previous good version.
+ * opens: without a domain every recipient is refused. Any error leaves *ret untouched, so the
+ * caller keeps the previous good version.
  *
  * It also says where an address leads. There are two verbs for that, neither with callbacks:
  *
- *	config_route: one recipient at RCPT; a hash lookup or two in the ordinary case (store,
- * ROUTE) config_expand: all that a recipient ends in, through aliases and dot files (sorter)
+ *	config_route   one recipient at RCPT: a hash lookup or two in the ordinary case (store)
+ *	config_expand  all that a recipient ends in, through aliases and dot files (sorter)
  *
  * It is not: the accounts (store has them), private keys (keeper reads them), the sorter's work.
  */
@@ -182,8 +182,8 @@ bool config_domain_is_ours(const struct config *c, struct bytes domain);
  * nothing). Order of what is looked at, after virtual(5): alias user+ext@domain, alias user@domain,
  * alias user+ext and user (bare, in the first domain), the account user+ext@domain, the account
  * user@domain, alias @domain; then for postmaster and abuse the option postmaster, then the first
- * account. Other than in Postfix an account wins over @domain: a catch-all catches what is left. One
- * alias to one local address is followed here, up to CONFIG_DEPTH. */
+ * account. Other than in Postfix an account wins over @domain: a catch-all catches what is left.
+ * One alias to one local address is followed here, up to CONFIG_DEPTH. */
 
 enum { CONFIG_DEPTH = 10, CONFIG_TARGETS = 1000 };
 

@@ -7,8 +7,9 @@
  *	&ken@example.test         forward; & may be left out where the line begins with a letter or digit
  *	|program                  refused, unless `dot { programs on }`
  *
- * `default` is for the account itself and for every extension that has no file of its own. Nothing, or comments only: keep in INBOX.
- * (With qmail comments alone throw mail away. Here no mail disappears.) */
+ * `default` is for the account itself and for every extension that has no file of its own.
+ * Nothing, or comments only: keep in INBOX. (With qmail comments alone throw mail away. Here no
+ * mail disappears.) */
 #include "base/text.h"
 #include "config/syntax.h"
 #include "config/tables.h"

@@ -1,5 +1,5 @@
-/* A config as octets, for the sealed memory file that each role gets. Both ends are the same executable, so there is no
- * version but a check that it is so.
+/* A config as octets, for the sealed memory file that each role gets. Both ends are the same
+ * executable, so there is no version but a check that it is so.
  *
  *	u32 magic, u32 number of options
  *	each option in the order of options.def, by type (config/option.c)
@@ -88,7 +88,8 @@ struct decoder {
 	struct wire wire;
 };
 
-/* A count of things that take at least `least` octets each: never more than what is left can hold. */
+/* A count of things that take at least `least` octets each: never more than what is left can
+ * hold. */
 static uint32_t take_count(struct decoder *d, size_t least)
 {
 	uint32_t count = wire_u32(&d->wire);

@@ -1,5 +1,5 @@
-/* All that a recipient ends in. The order is config_route's; it is a walk over the graph of aliases and dot files, depth first,
- * that meets each address once. */
+/* All that a recipient ends in. The order is config_route's; it is a walk over the graph of
+ * aliases and dot files, depth first, that meets each address once. */
 #include "config/tables.h"
 
 enum mark { MARK_NONE, MARK_PATH, MARK_DONE };
@@ -207,7 +207,8 @@ static enum result visit(struct walk *w, struct bytes address, struct bytes from
 	return r;
 }
 
-/* As config_route_begin does: postmaster at this host's own name or at none is the first domain's. */
+/* As config_route_begin does: postmaster at this host's own name or at none is the first
+ * domain's. */
 static struct bytes start(struct walk *w, struct bytes rcpt)
 {
 	const struct config *c = w->config;

@@ -1,6 +1,6 @@
-/* Circles among aliases and dot files, found before the configuration is taken. An account with a dot file is taken to exist; a
- * catch-all is followed only where it maps a domain on a domain, since otherwise it depends on which accounts there are (then
- * config_expand finds the circle). */
+/* Circles among aliases and dot files, found before the configuration is taken. An account with
+ * a dot file is taken to exist; a catch-all is followed only where it maps a domain on a domain,
+ * since otherwise it depends on which accounts there are (then config_expand finds the circle). */
 #include "config/tables.h"
 
 enum { GREY = 1, BLACK = 2 }; /* BLACK + height */

@@ -14,11 +14,13 @@ size_t option_find(struct bytes section, struct bytes key);
 /* Is there such a section? */
 bool option_section_known(struct bytes section);
 
-/* The nearest key of the section (or section, when key lookup is for one) for "did you mean", or NULL. */
+/* The nearest key of the section (or section, when key lookup is for one) for "did you mean", or
+ * NULL. */
 const char *option_nearest_key(struct bytes section, struct bytes key);
 const char *option_nearest_section(struct bytes section);
 
-/* Sets the option from words; a list is added to when `more`. The reason says what is accepted, without file and line. */
+/* Sets the option from words; a list is added to when `more`. The reason says what is accepted,
+ * without file and line. */
 enum result option_set(struct config *c, size_t nth, const struct bytes *values, size_t count,
                        bool more, struct why *why) MUST_USE;
 

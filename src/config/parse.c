@@ -1,5 +1,5 @@
-/* Files under etc/ become a config: hikyaku.conf first, then certificates, virtual and dot files, which need to know
- * the domains. */
+/* Files under etc/ become a config: hikyaku.conf first, then certificates, virtual and dot
+ * files, which need to know the domains. */
 #include "base/memory.h"
 #include "base/text.h"
 #include "config/option.h"

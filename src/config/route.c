@@ -49,8 +49,8 @@ static void go_to(struct config_route *r, struct bytes address)
 		current_set(r, address);
 }
 
-/* One target is followed here; several are the sorter's. A target that is the address itself ends the aliases (virtual(5)): the account
- * of that name is meant. */
+/* One target is followed here; several are the sorter's. A target that is the address itself
+ * ends the aliases (virtual(5)): the account of that name is meant. */
 static void follow(struct config_route *r, const struct alias *a, const struct name *n, bool ext)
 {
 	char out[NAME_ROOM];

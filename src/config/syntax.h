@@ -1,5 +1,5 @@
-/* The grammar of hikyaku.conf: `key value ...` lines, `section name { ... }` blocks, # comments, "quoted strings".
- * It knows no key; config/parse.c does. Private to config/. */
+/* The grammar of hikyaku.conf: `key value ...` lines, `section name { ... }` blocks, # comments,
+ * "quoted strings". It knows no key; config/parse.c does. Private to config/. */
 #ifndef CONFIG_SYNTAX_H
 #define CONFIG_SYNTAX_H
 
@@ -35,8 +35,8 @@ enum result syntax_next(struct syntax *s, struct statement *ret, struct why *why
 /* Takes the next line from *rest, without LF or CRLF. False at the end. */
 bool syntax_line(struct bytes *rest, struct bytes *ret_line);
 
-/* Text that an operator may write into our files: UTF-8 without control characters but tab, CR and LF. *ret_line is where it
- * breaks. */
+/* Text that an operator may write into our files: UTF-8 without control characters but tab, CR
+ * and LF. *ret_line is where it breaks. */
 bool syntax_is_text(struct bytes text, unsigned *ret_line);
 
 /* How many edits make a out of b, up to about 3: for "did you mean". */

@@ -9,7 +9,8 @@ struct name name_of(const struct config *c, struct bytes address)
 	struct name n = {.address = address, .local = address};
 	size_t at = bytes_find_last(address, '@'), sep;
 
-	/* Canonical: an @ inside a quoted local part is before the last one, unless there is no domain. */
+	/* Canonical: an @ inside a quoted local part is before the last one, unless there is no
+	 * domain. */
 	if (at != BYTES_NONE && bytes_find_char(bytes_skip(address, at), '"') == BYTES_NONE) {
 		n.local = bytes_first(address, at);
 		n.domain = bytes_skip(address, at + 1);

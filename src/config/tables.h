@@ -6,8 +6,8 @@
 #include "base/wire.h"
 #include "config/config.h"
 
-/* A line of etc/virtual. The key is "user@domain", "user" or "@domain"; targets are addresses (canonical where ours), or
- * one "@domain". */
+/* A line of etc/virtual. The key is "user@domain", "user" or "@domain"; targets are addresses
+ * (canonical where ours), or one "@domain". */
 struct alias {
 	struct bytes key;
 	struct bytes *targets;
@@ -67,18 +67,21 @@ void tables_index(struct config *c);
 const struct dot *tables_dot_file(const struct config *c, struct bytes account,
                                   struct bytes extension);
 
-/* The alias for this name, by the order of config.h up to the bare user; *ret_ext: the extension was not part of the key. */
+/* The alias for this name, by the order of config.h up to the bare user; *ret_ext: the extension
+ * was not part of the key. */
 const struct alias *tables_alias(const struct config *c, const struct name *n, bool *ret_ext);
 const struct alias *tables_catch_all(const struct config *c, struct bytes domain);
 
-/* The dot file for mail to this account with this extension (has_ext false: none), or NULL: keep in INBOX. */
+/* The dot file for mail to this account with this extension (has_ext false: none), or NULL: keep
+ * in INBOX. */
 const struct dot *tables_dot(const struct config *c, struct bytes account, bool has_ext,
                              struct bytes ext);
 
 enum { NAME_ROOM = LIMIT_ADDRESS + 1 };
 
-/* The address that a target is for this name, into out; its length, or 0: it would be too long. `ext`: the extension of the name
- * is carried over to targets of ours that have none of their own. */
+/* The address that a target is for this name, into out; its length, or 0: it would be too long.
+ * `ext`: the extension of the name is carried over to targets of ours that have none of their
+ * own. */
 size_t tables_target(const struct config *c, struct bytes target, const struct name *n, bool ext,
                      char out[NAME_ROOM]);
 
@@ -90,8 +93,8 @@ enum result dot_parse(struct config *c, struct bytes file, struct bytes text, st
 /* INVALID: the aliases and dot files lead in a circle, or deeper than CONFIG_DEPTH. */
 enum result tables_check_loops(const struct config *c, struct why *why) MUST_USE;
 
-/* An address as written by the operator in a target: canonical where the domain is ours, else tidy; a bare user gets the first
- * domain. The reason lacks file and line. */
+/* An address as written by the operator in a target: canonical where the domain is ours, else
+ * tidy; a bare user gets the first domain. The reason lacks file and line. */
 enum result tables_parse_target(const struct config *c, struct bytes word, struct arena *arena,
                                 struct bytes *ret, struct why *why) MUST_USE;
 

@@ -7,7 +7,8 @@
  *	user            target              bare: in the first domain
  *	one-of-our-domains  anything        says that the domain is virtual; we know that already
  *
- * A line that begins with a blank goes on with the line before it, comments and empty lines between them notwithstanding. */
+ * A line that begins with a blank goes on with the line before it, comments and empty lines
+ * between them notwithstanding. */
 #include "base/text.h"
 #include "config/syntax.h"
 #include "config/tables.h"
@@ -187,7 +188,8 @@ static bool is_comment(struct bytes line)
 	return trimmed.len == 0 || trimmed.ptr[0] == '#';
 }
 
-/* Gathers a logical line into *text; *line is the last one taken, *first where it began. False at the end. */
+/* Gathers a logical line into *text; *line is the last one taken, *first where it began. False
+ * at the end. */
 static bool logical_line(struct bytes *rest, unsigned *line, struct buf *text, unsigned *first)
 {
 	struct bytes here, before = *rest;

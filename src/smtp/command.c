@@ -171,7 +171,8 @@ static void cmd_web(struct smtp_server *s, struct bytes args)
 	smtp_hang_up(s, 502, "5.7.0", "This is a mail server (SMTP), no web server");
 }
 
-/* RFC 3207, 4. What follows the command in the same packet is the host's to see: it ends the session. */
+/* RFC 3207, 4. What follows the command in the same packet is the host's to see: it ends the
+ * session. */
 static void cmd_starttls(struct smtp_server *s, struct bytes args)
 {
 	if (s->tls) {

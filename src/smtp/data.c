@@ -5,7 +5,8 @@ static size_t line_rest(struct smtp_data *d, struct bytes in)
 {
 	const char *lf = memchr(in.ptr, '\n', in.len);
 	size_t len = lf ? (size_t)(lf - in.ptr) + 1 : in.len;
-	/* Of the line, without the CRLF that it should end with, or a CR at the end of the input. */
+	/* Of the line, without the CRLF that it should end with, or a CR at the end of the
+	 * input. */
 	size_t text = len, ending = 0;
 
 	if (lf)

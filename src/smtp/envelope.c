@@ -1,4 +1,5 @@
-/* MAIL and RCPT (RFC 5321, 4.1.1.2 and 4.1.1.3), their parameters, and what ROUTE says of recipients. */
+/* MAIL and RCPT (RFC 5321, 4.1.1.2 and 4.1.1.3), their parameters, and what ROUTE says of
+ * recipients. */
 #include "base/text.h"
 #include "smtp/path.h"
 #include "smtp/session.h"
@@ -363,7 +364,8 @@ static bool pack(struct smtp_mail *m, const struct smtp_rcpt *r)
 	return true;
 }
 
-/* Refused recipients are no errors of the client's where others were good: a list has dead addresses. Guessing names is. */
+/* Refused recipients are no errors of the client's where others were good: a list has dead
+ * addresses. Guessing names is. */
 static void refuse_rcpt(struct smtp_server *s, int code, const char *enhanced, struct bytes address,
                         const char *text)
 {

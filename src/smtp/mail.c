@@ -1,4 +1,5 @@
-/* The content of a mail: DATA (RFC 5321, 4.1.1.4) and BDAT (RFC 3030), spooled as it comes, committed at its end.
+/* The content of a mail: DATA (RFC 5321, 4.1.1.4) and BDAT (RFC 3030), spooled as it comes,
+ * committed at its end.
  *
  *	content -> summary builder
  *	        -> chunks of LIMIT_CHUNK -> SPOOL, at most LIMIT_SPOOL_WINDOW unanswered
@@ -153,7 +154,8 @@ static void refuse_content(struct smtp_server *s)
 		            (unsigned long long)s->options->message_max);
 		break;
 	case FAULT_BARE:
-		/* The client and we may not agree on where this mail ended: no further word with it. */
+		/* The client and we may not agree on where this mail ended: no further word with
+		 * it. */
 		smtp_hang_up(s, 521, "5.5.2",
 		             "A CR or LF stands alone in the mail; end each line with CRLF");
 		break;
@@ -307,7 +309,8 @@ static enum smtp_fault bdat_fault(const struct smtp_server *s, uint64_t len)
 	return len > s->options->message_max - m->size ? FAULT_SIZE : FAULT_NONE;
 }
 
-/* RFC 3030, 2: the octets follow at once, whatever we think of the command, so they are taken in any case. */
+/* RFC 3030, 2: the octets follow at once, whatever we think of the command, so they are taken in
+ * any case. */
 void smtp_cmd_bdat(struct smtp_server *s, struct bytes args)
 {
 	struct smtp_mail *m = &s->mail;
@@ -469,7 +472,8 @@ static void refuse_commit(struct smtp_server *s, enum result r)
 	smtp_mail_reset(s);
 }
 
-/* Unknown whether it was done: a short while is spent on finding out, so that it is neither lost nor doubled. */
+/* Unknown whether it was done: a short while is spent on finding out, so that it is neither lost
+ * nor doubled. */
 static void ask_later(struct smtp_server *s)
 {
 	struct smtp_mail *m = &s->mail;

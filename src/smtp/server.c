@@ -199,7 +199,8 @@ static bool is_clean(struct smtp_server *s, struct bytes line)
 	return false;
 }
 
-/* A command that must wait for the RCPTs before it: all but RCPT, and RCPT where the limit is near. */
+/* A command that must wait for the RCPTs before it: all but RCPT, and RCPT where the limit is
+ * near. */
 static bool must_wait(struct smtp_server *s, struct bytes line)
 {
 	const struct smtp_mail *m = &s->mail;

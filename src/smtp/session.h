@@ -145,7 +145,8 @@ void smtp_say(struct smtp_server *s, struct bytes lines);
 /* "250 2.1.0 text". */
 void smtp_reply(struct smtp_server *s, int code, const char *enhanced, const char *format, ...)
         PRINTF(4, 5);
-/* The same for 4xx and 5xx: recorded by NOTE; 5xx counts as the client's error, too many end the session. */
+/* The same for 4xx and 5xx: recorded by NOTE; 5xx counts as the client's error, too many end the
+ * session. */
 void smtp_refuse(struct smtp_server *s, int code, const char *enhanced, const char *format, ...)
         PRINTF(4, 5);
 /* The same, but no error of the client's. */

@@ -1,4 +1,5 @@
-/* talk_smtp: options hostname, message-size, recipients, errors, mails, hops, timeout, session, starttls (1 or 0). */
+/* talk_smtp: options hostname, message-size, recipients, errors, mails, hops, timeout, session,
+ * starttls (1 or 0). */
 #include "smtp/server.h"
 #include "talk.h"
 

@@ -1,4 +1,5 @@
-/* talk_X [--seeds N] FILE-OR-FOLDER...: plays each .talk file whole, byte by byte, and at N random splits; TAP on stdout. */
+/* talk_X [--seeds N] FILE-OR-FOLDER...: plays each .talk file whole, byte by byte, and at N
+ * random splits; TAP on stdout. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>

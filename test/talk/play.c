@@ -232,7 +232,8 @@ static enum result step_server(struct play *p, const struct step *s)
 	return OK;
 }
 
-/* Exactly these octets; a wildcard stands for a run that ends where the rest of the pattern begins. */
+/* Exactly these octets; a wildcard stands for a run that ends where the rest of the pattern
+ * begins. */
 static enum result step_octets(struct play *p, const struct step *s)
 {
 	struct bytes out = buf_bytes(&p->output);

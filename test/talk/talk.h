@@ -75,7 +75,8 @@ enum result script_read(const char *file, struct bytes text, struct script *ret,
 
 /* ---- values ---- */
 
-/* "quoted \r\n\x41", bare, { u32 1 block "x" }, summary "mail"; adjacent strings are one. Takes one from *rest. */
+/* "quoted \r\n\x41", bare, { u32 1 block "x" }, summary "mail"; adjacent strings are one. Takes
+ * one from *rest. */
 enum result value_take(struct bytes *rest, struct arena *arena, struct bytes *ret,
                        struct why *why) MUST_USE;
 /* \r \n \t \0 \\ \" \. \xNN; other octets as they are. In a pattern `...` becomes WILD. */
