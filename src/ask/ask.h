@@ -154,7 +154,8 @@ enum sign_scheme {
 	SIGN_ED25519
 };
 
-/* SORTED.actions: u8 action, then fields. */
+/* SORTED.actions: u8 action, then fields. An action that keeps the entry (DEFER, HOLD, a PLACE without room) ends the list: what
+ * follows is not done, so that it is not done again by the next try. PLACE stands before REDIRECT therefore. */
 enum sort_action {
 	SORT_PLACE, /* block mailbox name of the recipient's account; u64 flags: put the mail there */
 	SORT_REDIRECT, /* block address; block origin: a new entry for this recipient, same mail and sender */
