@@ -154,14 +154,17 @@ enum sign_scheme {
 	SIGN_ED25519
 };
 
-/* SORTED.actions: u8 action, then fields. An action that keeps the entry (DEFER, HOLD, a PLACE without room) ends the list: what
- * follows is not done, so that it is not done again by the next try. PLACE stands before REDIRECT therefore. */
+/* SORTED.actions: u8 action, then fields. An action that keeps the entry (DEFER, HOLD, a PLACE without room) ends the
+ * list: what follows is not done, so that the next try does not do it again. */
 enum sort_action {
 	SORT_PLACE, /* block mailbox name of the recipient's account; u64 flags: put the mail there */
 	SORT_REDIRECT, /* block address; block origin: a new entry for this recipient, same mail and sender */
 	SORT_DEFER, /* u32 seconds; block reason: try again then */
 	SORT_HOLD,  /* block reason: until an operator says so; never alone forgotten */
 	SORT_DONE,  /* block reason: nothing more (bounced, or refused by the user's own rule) */
+	SORT_DELIVER, /* block account address; block mailbox name; u64 flags: put the mail there; aliases and dot files
+	                * were followed already. Without room, or suspended, it becomes an entry of its own whose origin is
+	                * its recipient, which says the same */
 };
 
 enum admin_verb {
