@@ -153,6 +153,8 @@ static inline void drive_asks(struct drive *d)
 			drive_check(d->open[i].number != a.number);
 		if (a.kind == ASK_TLS_START)
 			d->tls_starting = true;
+		if (a.kind == ASK_NOTE)
+			continue; /* as roles/front.c: it is told, not answered */
 		d->open[d->open_count++] = ask_copy(&d->arena, &a);
 	}
 }
