@@ -3,514 +3,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "roles/orders.h"
+#include "roles/child.h"
 #include "roles/owner.h"
-#include "roles/role.h"
-#include "roles/snapshot.h"
-#include "sys/clock.h"
-#include "sys/file.h"
-#include "sys/process.h"
-#include "sys/random.h"
 #include "sys/socket.h"
 
-/* A child's life:
- *
- *	state      what it means                               ends by
- *	DOWN       no process; the timer starts one            the timer
- *	STARTING   it has its orders, walls go up              REPORT_READY
- *	READY      it serves                                   its death
- *
- * Delays before it is started again: none after a first death, FAST_MS doubled up to READY_MAX_MS when it dies again
- * within STEADY_MS though it was ready, up to SLOW_MAX_MS when it never became ready. */
-enum child_state { DOWN, STARTING, READY };
-enum { FAST_MS = 25, READY_MAX_MS = 400, SLOW_MAX_MS = 5000, STEADY_MS = 10000 };
 enum { STOP_MAX_MS = 10000, RELOAD_MAX_MS = 10000 };
-
-struct order_kept {
-	struct order_kept *next;
-	int passed;
-	size_t len;
-	char octets[];
-};
-
-struct child {
-	struct master *m;
-	const struct role *role;
-	unsigned worker, workers;
-	enum child_state state;
-	struct process process;
-	int fd; /* its descriptor 3, our end */
-	struct loop_watch *orders, *death;
-	struct loop_timer *timer;
-	struct order_kept *unsent, **unsent_end; /* its socket is full */
-	uint64_t taken;                          /* generation */
-	time_ms started;
-	unsigned crashes, restarts;
-	struct sandbox_report walls;
-};
-
-/* Somebody who waits for a reload: 0, 0 is SIGHUP. */
-struct request {
-	struct child *child;
-	uint32_t number;
-	struct request *next;
-};
-
-struct master {
-	const char *path;
-	int directory, exe;
-	unsigned owner; /* of DIR */
-	struct file_system *fs;
-	struct file *lock;
-	struct loop *loop;
-	struct log log;
-	struct snapshot *snapshot;
-	int admin; /* listening UNIX socket */
-	struct child *children;
-	size_t child_count;
-	struct loop_signal *hup, *term, *interrupt;
-	struct loop_timer *reload_timer, *stop_timer;
-	bool reading, read_again;
-	struct request *requests; /* answered when all have taken the generation */
-	size_t stop_phase;        /* 0: serving */
-	int exit_code;
-	char room[LIMIT_MESSAGE];
-};
-
-static void say(struct master *m, const char *event, const char *format, ...) PRINTF(3, 4);
-static void say(struct master *m, const char *event, const char *format, ...)
-{
-	char text[1024];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	log_line(&m->log, clock_now(), event, "%s", text);
-}
-
-/* "mx[1]" */
-static const char *child_name(const struct child *c, char out[40])
-{
-	if (c->workers > 1)
-		snprintf(out, 40, "%s[%u]", c->role->name, c->worker);
-	else
-		snprintf(out, 40, "%s", c->role->name);
-	return out;
-}
-
-/* ---- orders to a child ---- */
-
-static void drop_unsent(struct child *c)
-{
-	struct order_kept *k;
-
-	while ((k = c->unsent)) {
-		c->unsent = k->next;
-		socket_close(&k->passed);
-		memory_free(k);
-	}
-	c->unsent_end = &c->unsent;
-}
-
-static void send_unsent(struct child *c)
-{
-	struct order_kept *k;
-
-	while ((k = c->unsent) &&
-	       socket_send_fd(c->fd, bytes_of(k->octets, k->len), k->passed) != UNAVAILABLE) {
-		c->unsent = k->next;
-		socket_close(&k->passed);
-		memory_free(k);
-	}
-	if (!c->unsent) {
-		c->unsent_end = &c->unsent;
-		if (c->orders)
-			loop_watch_set(c->orders, LOOP_READ);
-	}
-}
-
-/* passed is duplicated where it has to wait; it stays the caller's. */
-static void order(struct child *c, const struct order *o, int passed)
-{
-	struct buf out = {0};
-	struct order_kept *k;
-
-	if (c->state == DOWN)
-		return;
-	order_encode(o, &out);
-	if (c->unsent || socket_send_fd(c->fd, buf_bytes(&out), passed) == UNAVAILABLE) {
-		k = memory_get(sizeof(*k) + buf_len(&out));
-		k->passed = passed < 0 ? -1 : fcntl(passed, F_DUPFD_CLOEXEC, 3);
-		k->len = buf_len(&out);
-		memcpy(k->octets, buf_bytes(&out).ptr, k->len);
-		*c->unsent_end = k;
-		c->unsent_end = &k->next;
-		if (c->orders)
-			loop_watch_set(c->orders, LOOP_READ | LOOP_WRITE);
-	}
-	buf_done(&out);
-}
-
-static void order_config(struct child *c)
-{
-	struct snapshot *s = c->m->snapshot;
-
-	order(c, &(struct order){.kind = ORDER_CONFIG, .number = s->generation}, s->config);
-}
-
-static struct order listener_order(enum order_kind kind, const struct snapshot_listener *l)
-{
-	return (struct order){
-	        .kind = kind,
-	        .protocol = l->protocol,
-	        .ip = l->ip,
-	        .port = l->port,
-	        .text = bytes_of_text(l->name),
-	};
-}
-
-static bool serves(const struct child *c, unsigned protocol)
-{
-	return c->role->protocols >> protocol & 1;
-}
-
-static void order_listeners(struct child *c)
-{
-	struct snapshot *s = c->m->snapshot;
-
-	for (size_t i = 0; i < s->listener_count; i++)
-		if (serves(c, s->listeners[i].protocol)) {
-			struct order o = listener_order(ORDER_LISTENER, &s->listeners[i]);
-
-			order(c, &o, s->listeners[i].fd);
-		}
-	if (serves(c, ROLE_ADMIN))
-		order(c,
-		      &(struct order){.kind = ORDER_LISTENER,
-		                      .protocol = ROLE_ADMIN,
-		                      .text = BYTES("admin")},
-		      c->m->admin);
-}
-
-/* The role opens nothing above its folders: it gets them open. */
-static void order_folders(struct child *c)
-{
-	for (int i = 0; i < ROLE_FOLDERS; i++) {
-		const char *name = c->role->folders[i].name;
-		int fd = name ? openat(c->m->directory, name,
-		                       O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
-		              : -1;
-
-		if (fd >= 0)
-			order(c, &(struct order){.kind = ORDER_FOLDER, .text = bytes_of_text(name)},
-			      fd);
-		socket_close(&fd);
-	}
-}
-
-/* ---- channels ---- */
-
-static void give_ends(struct child *a, struct child *b, enum order_kind kind)
-{
-	struct why why = {0};
-	int ends[2];
-
-	if (socket_pair(ends, &why) != OK) {
-		say(a->m, "channel-failed", "%s", why.text);
-		return;
-	}
-	order(a, &(struct order){.kind = kind, .role = b->role->bit, .worker = (uint8_t)b->worker},
-	      ends[0]);
-	order(b, &(struct order){.kind = kind, .role = a->role->bit, .worker = (uint8_t)a->worker},
-	      ends[1]);
-	socket_close(&ends[0]);
-	socket_close(&ends[1]);
-}
-
-static void link_children(struct child *a, struct child *b)
-{
-	if (a->role->answerers & b->role->bit || b->role->answerers & a->role->bit)
-		give_ends(a, b, ORDER_CHANNEL);
-	if ((a->role->signs && b->role->bit == KEEPER) ||
-	    (b->role->signs && a->role->bit == KEEPER))
-		give_ends(a, b, ORDER_SIGN);
-}
-
-static void link_to_all(struct child *c)
-{
-	struct master *m = c->m;
-
-	for (size_t i = 0; i < m->child_count; i++)
-		if (&m->children[i] != c && m->children[i].state != DOWN)
-			link_children(c, &m->children[i]);
-}
-
-/* ---- starting a child ---- */
-
-static void on_reports(void *context, unsigned events);
-static void on_death(void *context, unsigned events);
-
-static enum result spawn(struct child *c, struct why *why)
-{
-	struct master *m = c->m;
-	const char *const argv[] = {"hikyaku", "role", c->role->name, NULL};
-	struct process_start start = {.exe = m->exe, .argv = argv, .change_user = geteuid() == 0};
-	int ends[2];
-	enum result r = socket_pair(ends, why);
-
-	if (r != OK)
-		return r;
-	start.fd = ends[1];
-	start.uid = start.gid = m->snapshot->settings.uid_base + role_number(c->role);
-	r = process_start(&start, &c->process, why);
-	close(ends[1]);
-	if (r != OK) {
-		close(ends[0]);
-		return r;
-	}
-	c->fd = ends[0];
-	c->state = STARTING;
-	c->started = clock_now();
-	c->taken = m->snapshot->generation;
-	c->orders = loop_watch_new(m->loop, c->fd, LOOP_READ, on_reports, c);
-	c->death = loop_watch_new(m->loop, c->process.pidfd, LOOP_READ, on_death, c);
-	return OK;
-}
-
-static void order_start(struct child *c)
-{
-	order(c,
-	      &(struct order){
-	              .kind = ORDER_START,
-	              .worker = (uint8_t)c->worker,
-	              .workers = (uint8_t)c->workers,
-	              .number = c->m->owner,
-	      },
-	      -1);
-	order_folders(c);
-	order_config(c);
-	order_listeners(c);
-}
-
-static void start_again(void *context)
-{
-	struct child *c = context;
-	struct why why = {0};
-
-	if (c->m->stop_phase > 0)
-		return;
-	if (spawn(c, &why) != OK) {
-		say(c->m, "role-failed", "%s: %s", c->role->name, why.text);
-		loop_timer_set(c->timer, SLOW_MAX_MS);
-		return;
-	}
-	c->restarts++;
-	order_start(c);
-	link_to_all(c);
-	order(c, &(struct order){.kind = ORDER_GO}, -1);
-}
-
-static int64_t delay_after_death(struct child *c)
-{
-	bool steady = c->state == READY && clock_now() - c->started >= STEADY_MS;
-	int64_t max = c->state == READY ? READY_MAX_MS : SLOW_MAX_MS;
-	int64_t delay;
-
-	if (steady)
-		c->crashes = 0;
-	delay = c->crashes == 0 ? 0 : (int64_t)FAST_MS << (c->crashes < 10 ? c->crashes : 10);
-	c->crashes++;
-	return delay < max ? delay : max;
-}
-
-static void next_stop_phase(struct master *m);
-static void check_reload(struct master *m);
-
-static void on_death(void *context, unsigned events)
-{
-	struct child *c = context;
-	struct master *m = c->m;
-	char status[64], name[40];
-	int64_t delay;
-
-	(void)events;
-	/* Before it is reaped the descriptor leaves the loop. */
-	loop_watch_free(&c->death);
-	if (!process_ended(&c->process, status)) {
-		c->death = loop_watch_new(m->loop, c->process.pidfd, LOOP_READ, on_death, c);
-		return;
-	}
-	loop_watch_free(&c->orders);
-	socket_close(&c->fd);
-	drop_unsent(c);
-	delay = delay_after_death(c);
-	c->state = DOWN;
-	if (m->stop_phase > 0) {
-		say(m, "role-stopped", "%s %s", child_name(c, name), status);
-		next_stop_phase(m);
-		return;
-	}
-	say(m, "role-ended", "%s %s; again in %lld ms", child_name(c, name), status,
-	    (long long)delay);
-	if (delay == 0)
-		start_again(c);
-	else
-		loop_timer_set(c->timer, delay);
-	check_reload(m);
-}
-
-/* ---- reports of a child ---- */
-
-static struct child *find_child(struct master *m, unsigned role, unsigned worker)
-{
-	for (size_t i = 0; i < m->child_count; i++)
-		if (m->children[i].role->bit == role && m->children[i].worker == worker)
-			return &m->children[i];
-	return NULL;
-}
-
-/* A role that broke the rules of a channel has been taken over, or is wrong: it does not go on. */
-static void kill_broken(struct child *reporter, const struct order *o)
-{
-	struct child *c = find_child(reporter->m, o->role, o->worker);
-	char a[40], b[40];
-
-	if (!c || c->state == DOWN)
-		return;
-	say(c->m, "role-killed", "%s, reported by %s: %.*s", child_name(c, a),
-	    child_name(reporter, b), BYTES_ARG(o->text));
-	process_signal(&c->process, SIGKILL);
-}
-
-static const char *missing_wall(const struct sandbox_report *w)
-{
-	if (w->off)
-		return "all (a sanitizer build)";
-	if (w->landlock_abi == 0)
-		return "Landlock";
-	if (!w->ports)
-		return "Landlock's TCP ports";
-	return w->scoped ? NULL : "Landlock's scopes";
-}
-
-static void take_ready(struct child *c, const struct order *o)
-{
-	char name[40];
-
-	c->state = READY;
-	c->walls = o->walls;
-	say(c->m, "role-ready", "%s pid=%d generation=%llu", child_name(c, name),
-	    (int)c->process.pid, (unsigned long long)o->number);
-	check_reload(c->m);
-}
-
-static void describe_status(struct master *m, struct buf *out)
-{
-	char name[40];
-
-	buf_printf(out, "{\"pid\":%d,\"generation\":%llu,\"reading\":%s}\n", (int)getpid(),
-	           (unsigned long long)m->snapshot->generation, m->reading ? "true" : "false");
-	for (size_t i = 0; i < m->child_count; i++) {
-		struct child *c = &m->children[i];
-		const char *missing = missing_wall(&c->walls);
-
-		buf_printf(out,
-		           "{\"role\":\"%s\",\"pid\":%d,\"state\":\"%s\",\"since\":%lld,"
-		           "\"restarts\":%u,"
-		           "\"generation\":%llu,\"seccomp\":%s,\"landlock\":%d,\"missing_wall\":\"%"
-		           "s\"}\n",
-		           child_name(c, name), (int)c->process.pid,
-		           c->state == READY      ? "ready"
-		           : c->state == STARTING ? "starting"
-		                                  : "down",
-		           (long long)c->started, c->restarts, (unsigned long long)c->taken,
-		           c->walls.seccomp ? "true" : "false", c->walls.landlock_abi,
-		           c->state == READY && missing ? missing : "");
-	}
-}
-
-static void reply(struct child *c, uint32_t number, enum result result, struct bytes text)
-{
-	order(c,
-	      &(struct order){.kind = ORDER_REPLY,
-	                      .number = number,
-	                      .result = (uint8_t)result,
-	                      .text = text},
-	      -1);
-}
-
-static void start_reload(struct master *m);
-
-static void take_request(struct child *c, const struct order *o)
-{
-	struct buf out = {0};
-	struct request *r;
-
-	if (c->role->bit != WEB)
-		return;
-	if (o->protocol == ROLE_MASTER_STATUS) {
-		describe_status(c->m, &out);
-		reply(c, (uint32_t)o->number, OK, buf_bytes(&out));
-		buf_done(&out);
-		return;
-	}
-	r = NEW(struct request);
-	r->child = c;
-	r->number = (uint32_t)o->number;
-	r->next = c->m->requests;
-	c->m->requests = r;
-	start_reload(c->m);
-}
-
-static void take_report(struct child *c, const struct order *o)
-{
-	char name[40];
-
-	switch (o->kind) {
-	case REPORT_READY: take_ready(c, o); break;
-	case REPORT_TAKEN:
-		c->taken = o->number;
-		check_reload(c->m);
-		break;
-	case REPORT_BROKEN: kill_broken(c, o); break;
-	case REPORT_FAILED:
-		say(c->m, "role-failed", "%s: %.*s", child_name(c, name), BYTES_ARG(o->text));
-		break;
-	case REPORT_REQUEST: take_request(c, o); break;
-	default:
-		say(c->m, "role-killed", "%s: it sent master nonsense", child_name(c, name));
-		process_signal(&c->process, SIGKILL);
-		break;
-	}
-}
-
-static void on_reports(void *context, unsigned events)
-{
-	struct child *c = context;
-	struct order o;
-	int passed = -1;
-	enum result r = OK;
-
-	if (events & LOOP_WRITE)
-		send_unsent(c);
-	while (c->fd >= 0 && (r = order_receive(c->fd, c->m->room, &o, &passed)) == OK) {
-		socket_close(&passed);
-		take_report(c, &o);
-	}
-	/* The end: its death is seen by the other watch, unless it only closed this descriptor. */
-	if (c->fd >= 0 && r != UNAVAILABLE) {
-		loop_watch_free(&c->orders);
-		process_signal(&c->process, SIGKILL);
-	}
-}
 
 /* ---- configuration ---- */
 
@@ -548,11 +50,11 @@ static enum result bind_all(struct snapshot *old, struct snapshot *fresh, struct
 static void order_to_servers(struct master *m, enum order_kind kind,
                              const struct snapshot_listener *l)
 {
-	struct order o = listener_order(kind, l);
+	struct order o = child_listener_order(kind, l);
 
 	for (size_t i = 0; i < m->child_count; i++)
-		if (serves(&m->children[i], l->protocol))
-			order(&m->children[i], &o, kind == ORDER_LISTENER ? l->fd : -1);
+		if (child_serves(&m->children[i], l->protocol))
+			child_order(&m->children[i], &o, kind == ORDER_LISTENER ? l->fd : -1);
 }
 
 static bool same_workers(const struct order_settings *a, const struct order_settings *b)
@@ -567,12 +69,13 @@ static void switch_to(struct master *m, struct snapshot *fresh)
 
 	fresh->generation = old->generation + 1;
 	if (!same_workers(&fresh->settings, &old->settings)) {
-		say(m, "reload", "other numbers of workers or uids take effect at the next start");
+		master_say(m, "reload",
+		           "other numbers of workers or uids take effect at the next start");
 		fresh->settings = old->settings;
 	}
 	m->snapshot = fresh;
 	for (size_t i = 0; i < m->child_count; i++)
-		order_config(&m->children[i]);
+		child_order_config(&m->children[i]);
 	for (size_t i = 0; i < old->listener_count; i++)
 		if (!find_listener(fresh, &old->listeners[i]))
 			order_to_servers(m, ORDER_LISTENER_CLOSE, &old->listeners[i]);
@@ -590,11 +93,11 @@ static void answer_requests(struct master *m, enum result result, const char *te
 	while ((r = m->requests)) {
 		m->requests = r->next;
 		if (r->child)
-			reply(r->child, r->number, result, bytes_of_text(text));
+			child_reply(r->child, r->number, result, bytes_of_text(text));
 		memory_free(r);
 	}
-	say(m, result == OK ? "reloaded" : "reload-failed", "generation=%llu %s",
-	    (unsigned long long)m->snapshot->generation, text);
+	master_say(m, result == OK ? "reloaded" : "reload-failed", "generation=%llu %s",
+	           (unsigned long long)m->snapshot->generation, text);
 }
 
 /* The first one that has not taken the newest generation; one that is down gets it when it starts. */
@@ -608,7 +111,7 @@ static struct child *laggard(struct master *m)
 	return NULL;
 }
 
-static void check_reload(struct master *m)
+void master_check_reload(struct master *m)
 {
 	if (m->requests && !m->reading && loop_timer_is_set(m->reload_timer) && !laggard(m))
 		answer_requests(m, OK, "");
@@ -641,13 +144,13 @@ static void on_reread(void *context, struct snapshot *fresh, const struct why *w
 		/* Files changed while they were read: only the last reading counts. */
 		snapshot_free(&fresh);
 		m->read_again = false;
-		start_reload(m);
+		master_start_reload(m);
 	} else if (!fresh) {
 		answer_requests(m, INVALID, reason.text);
 	} else {
 		switch_to(m, fresh);
 		loop_timer_set(m->reload_timer, RELOAD_MAX_MS);
-		check_reload(m);
+		master_check_reload(m);
 	}
 }
 
@@ -658,7 +161,7 @@ static enum result read_config(struct master *m, snapshot_done *done, struct why
 	return snapshot_read_start(&how, why);
 }
 
-static void start_reload(struct master *m)
+void master_start_reload(struct master *m)
 {
 	struct why why = {0};
 
@@ -680,7 +183,7 @@ static void on_hup(void *context)
 
 	r->next = m->requests;
 	m->requests = r;
-	start_reload(m);
+	master_start_reload(m);
 }
 
 /* ---- stopping ---- */
@@ -702,11 +205,11 @@ static void order_stop(struct master *m)
 {
 	for (size_t i = 0; i < m->child_count; i++)
 		if (m->children[i].role->bit & stop_phases[m->stop_phase - 1])
-			order(&m->children[i], &(struct order){.kind = ORDER_STOP}, -1);
+			child_order(&m->children[i], &(struct order){.kind = ORDER_STOP}, -1);
 	loop_timer_set(m->stop_timer, STOP_MAX_MS);
 }
 
-static void next_stop_phase(struct master *m)
+void master_next_stop_phase(struct master *m)
 {
 	while (!phase_is_running(m)) {
 		if (m->stop_phase == STOP_PHASES) {
@@ -727,7 +230,8 @@ static void on_stop_time(void *context)
 		struct child *c = &m->children[i];
 
 		if (c->state != DOWN && c->role->bit & stop_phases[m->stop_phase - 1]) {
-			say(m, "role-killed", "%s did not stop in time", child_name(c, name));
+			master_say(m, "role-killed", "%s did not stop in time",
+			           child_name(c, name));
 			process_signal(&c->process, SIGKILL);
 		}
 	}
@@ -742,7 +246,7 @@ static void stop(struct master *m, int exit_code)
 		loop_timer_stop(m->children[i].timer);
 	m->stop_phase = 1;
 	order_stop(m);
-	next_stop_phase(m);
+	master_next_stop_phase(m);
 }
 
 static void on_term(void *context)
@@ -753,7 +257,7 @@ static void on_term(void *context)
 		on_stop_time(m); /* asked twice: now */
 		return;
 	}
-	say(m, "stopping", "on a signal");
+	master_say(m, "stopping", "on a signal");
 	stop(m, 0);
 }
 
@@ -790,24 +294,24 @@ static void make_children(struct master *m)
 			        .process = {0, -1},
 			};
 			c->unsent_end = &c->unsent;
-			c->timer = loop_timer_new(m->loop, start_again, c);
+			c->timer = loop_timer_new(m->loop, child_start_again, c);
 		}
 }
 
 static enum result start_children(struct master *m, struct why *why)
 {
 	for (size_t i = 0; i < m->child_count; i++) {
-		enum result r = spawn(&m->children[i], why);
+		enum result r = child_spawn(&m->children[i], why);
 
 		if (r != OK)
 			return r;
-		order_start(&m->children[i]);
+		child_order_start(&m->children[i]);
 	}
 	for (size_t i = 0; i < m->child_count; i++)
 		for (size_t n = 0; n < i; n++)
-			link_children(&m->children[i], &m->children[n]);
+			child_link(&m->children[i], &m->children[n]);
 	for (size_t i = 0; i < m->child_count; i++)
-		order(&m->children[i], &(struct order){.kind = ORDER_GO}, -1);
+		child_order(&m->children[i], &(struct order){.kind = ORDER_GO}, -1);
 	return OK;
 }
 
@@ -817,7 +321,7 @@ static enum result check_walls(struct master *m, struct why *why)
 	const char *missing;
 
 	sandbox_probe(&walls);
-	missing = missing_wall(&walls);
+	missing = child_missing_wall(&walls);
 	if (!missing)
 		return OK;
 	if (m->snapshot->settings.sandbox_required)
@@ -825,7 +329,7 @@ static enum result check_walls(struct master *m, struct why *why)
 		               "this machine lacks a wall (%s) and the configuration says `sandbox "
 		               "require`",
 		               missing);
-	say(m, "wall-missing", "%s; `sandbox require` would refuse to start", missing);
+	master_say(m, "wall-missing", "%s; `sandbox require` would refuse to start", missing);
 	return OK;
 }
 
@@ -857,7 +361,7 @@ static void on_first_read(void *context, struct snapshot *fresh, const struct wh
 		if (begin(m, &reason) == OK)
 			return;
 	}
-	say(m, "start-failed", "%s", reason.text);
+	master_say(m, "start-failed", "%s", reason.text);
 	if (m->child_count > 0) {
 		stop(m, 1);
 		return;
@@ -958,11 +462,11 @@ int master_main(const char *directory)
 	signal(SIGPIPE, SIG_IGN);
 	sandbox_raise_files();
 	if (prepare(m, &why) == OK) {
-		say(m, "starting", "%s", directory);
+		master_say(m, "starting", "%s", directory);
 		loop_run(m->loop);
-		say(m, "stopped", "%s", directory);
+		master_say(m, "stopped", "%s", directory);
 	} else {
-		say(m, "start-failed", "%s: %s", directory, why.text);
+		master_say(m, "start-failed", "%s: %s", directory, why.text);
 		m->exit_code = 1;
 	}
 	finish(m);

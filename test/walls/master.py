@@ -1,0 +1,137 @@
+#!/usr/bin/python3
+"""Master over the real binary: every role is back within a second after kill -9 while the others keep their processes; a second
+serve names the first; a broken configuration keeps the old one and names file and line; SIGTERM stops in order.
+
+    master.py HIKYAKU        TAP on stdout
+"""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+HIKYAKU = os.path.abspath(sys.argv[1])
+PORTS = "21600"
+failures = count = 0
+
+
+def check(name, right, what=""):
+    global failures, count
+    count += 1
+    failures += not right
+    print(f"{'ok' if right else 'not ok'} {count} - {name}", flush=True)
+    if not right and what:
+        print("# " + str(what).replace("\n", "\n# "))
+
+
+def run(*args, **more):
+    return subprocess.run([HIKYAKU, *args], capture_output=True, text=True, timeout=60, **more)
+
+
+def status(folder):
+    """role -> row; empty while web is away."""
+    r = run("-C", folder, "--json", "status")
+    rows = [json.loads(line) for line in r.stdout.splitlines() if line.startswith("{")]
+    return {row["role"]: row for row in rows if "role" in row}
+
+
+def wait_for(what, seconds=20):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if what():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def all_ready(folder):
+    rows = status(folder)
+    return rows and all(row["state"] == "ready" for row in rows.values())
+
+
+def read_log(path):
+    with open(path, encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
+def kill_each(folder, log):
+    before = status(folder)
+    for name, row in sorted(before.items()):
+        mark = len(read_log(log))
+        start = time.monotonic()
+        os.kill(row["pid"], signal.SIGKILL)
+        back = wait_for(lambda: f"role-ready {name} " in read_log(log)[mark:])
+        took = time.monotonic() - start
+        # The promise is a second; the bound here is wide, since a test must not depend on the machine's mood.
+        check(f"{name} is back after kill -9", back and took < 10, f"{took:.3f} s")
+        print(f"# {name} took {took * 1000:.0f} ms")
+        wait_for(lambda: all_ready(folder))
+        now = status(folder)
+        others = {k: v["pid"] for k, v in now.items() if k != name}
+        check(f"{name}'s death leaves the others alone",
+              others == {k: v["pid"] for k, v in before.items() if k != name}, now)
+        check(f"{name} is a new process", name in now and now[name]["pid"] != row["pid"], now)
+        before = now
+
+
+def reload_keeps_the_old(folder, log):
+    conf = os.path.join(folder, "etc/hikyaku.conf")
+    old = read_log(conf)
+    generation = status(folder)["web"]["generation"]
+    with open(conf, "a", encoding="utf-8") as f:
+        f.write("\nno-such-option 1\n")
+    line = old.count("\n") + 2
+    r = run("-C", folder, "reload")
+    check("a broken configuration is refused", r.returncode == 1, r)
+    check("with file and line", f"hikyaku.conf:{line}" in r.stderr, r.stderr)
+    check("and the old one stays", status(folder)["web"]["generation"] == generation)
+    with open(conf, "w", encoding="utf-8") as f:
+        f.write(old)
+    r = run("-C", folder, "reload")
+    check("a right one is taken", r.returncode == 0 and status(folder)["web"]["generation"] == generation + 1, r)
+
+
+def hangup_reloads(folder, pid, log):
+    mark = len(read_log(log))
+    os.kill(pid, signal.SIGHUP)
+    check("SIGHUP reloads", wait_for(lambda: " reloaded " in read_log(log)[mark:]), read_log(log)[mark:])
+
+
+def main():
+    folder = tempfile.mkdtemp(prefix="hikyaku-master-")
+    log = os.path.join(folder, "log")
+    r = run("setup", folder, "--hostname", "mx.example.test", "--domain", "example.test", "--ports", PORTS)
+    check("setup", r.returncode == 0, r)
+    check("a second setup is refused", run("setup", folder, "--hostname", "a.test", "--domain", "a.test").returncode == 1)
+    with open(log, "w", encoding="utf-8") as out:
+        server = subprocess.Popen([HIKYAKU, "serve", folder], stderr=out, stdout=out)
+    try:
+        check("all roles get ready", wait_for(lambda: all_ready(folder)), read_log(log))
+        second = run("serve", folder)
+        check("a second serve names the first's pid", second.returncode == 1 and f"pid {server.pid}" in second.stderr, second)
+        kill_each(folder, log)
+        reload_keeps_the_old(folder, log)
+        hangup_reloads(folder, server.pid, log)
+        pids = [row["pid"] for row in status(folder).values()]
+        server.send_signal(signal.SIGTERM)
+        check("SIGTERM ends it with 0", server.wait(60) == 0, read_log(log))
+        check("and no role is left", not any(os.path.exists(f"/proc/{pid}") for pid in pids), pids)
+        stops = [line.split()[3] for line in read_log(log).splitlines() if " role-stopped " in line]
+        order = [name for name in ("sorter", "keeper", "store") if name in stops]
+        check("fronts first, store last", [s for s in stops if s in order] == order and stops[-len(order):] == order, stops)
+        check("nothing had to be killed", "did not stop in time" not in read_log(log), read_log(log))
+    finally:
+        if server.poll() is None:
+            server.kill()
+            server.wait()
+        if failures:
+            print("# " + read_log(log).replace("\n", "\n# "))
+        shutil.rmtree(folder, ignore_errors=True)
+    print(f"1..{count}")
+    return 1 if failures else 0
+
+
+sys.exit(main())
