@@ -133,7 +133,8 @@ static void rest(struct imap_server *s)
 	if (s->open_count || (s->run.command && !s->run.wants_line) || s->append_count)
 		return;
 	arena_done(&s->ask_arena);
-	buf_done(&s->line);
+	if (buf_len(&s->line) == 0)
+		buf_done(&s->line);
 	buf_done(&s->chunk);
 	if (buf_len(&s->out) == 0)
 		buf_done(&s->out);
