@@ -190,7 +190,7 @@ static void changed(struct imap_server *s, struct store *st, const struct answer
 
 	if (!st->first_modseq)
 		st->first_modseq = a->modseq;
-	sync_own_change(s, a->modseq);
+	sync_own_change(s, a->before, a->modseq);
 	sync_keywords(s, a->table, true);
 	if (uidset_unpack(a->refused, &refused) == OK)
 		for (size_t i = 0; i < refused.count; i++)

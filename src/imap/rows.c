@@ -201,7 +201,7 @@ static void seen_came(struct rows *r, struct rows_slot *slot, const struct answe
 	if (a->result != OK)
 		return;
 	slot->seen_modseq = a->flags_set.modseq;
-	sync_own_change(r->s, a->flags_set.modseq);
+	sync_own_change(r->s, a->flags_set.before, a->flags_set.modseq);
 }
 
 bool rows_answer(struct rows *r, const struct answer *a, uint32_t mark)

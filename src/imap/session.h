@@ -217,7 +217,7 @@ void sync_answer(struct imap_server *s, const struct answer *a);
 void sync_watch(struct imap_server *s); /* says WATCH when it must be said */
 void sync_watch_answer(struct imap_server *s, const struct answer *a);
 /* A change that this session made and told itself: if nobody else changed anything, the view is at it. */
-void sync_own_change(struct imap_server *s, uint64_t modseq);
+void sync_own_change(struct imap_server *s, uint64_t before, uint64_t modseq);
 void sync_keywords(struct imap_server *s, struct bytes packed, bool tell);
 void sync_close(struct imap_server *s); /* no mailbox any more */
 

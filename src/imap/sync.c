@@ -148,9 +148,9 @@ void sync_answer(struct imap_server *s, const struct answer *a)
 	end(s);
 }
 
-void sync_own_change(struct imap_server *s, uint64_t modseq)
+void sync_own_change(struct imap_server *s, uint64_t before, uint64_t modseq)
 {
-	if (s->box.modseq + 1 == modseq && !s->moved)
+	if (s->box.modseq == before && modseq > before)
 		s->box.modseq = modseq;
 }
 

@@ -163,15 +163,14 @@ enum result uidset_unpack(struct bytes in, struct uidset *ret)
 	while (!wire_end(&w)) {
 		uint32_t first = wire_u32(&w), last = wire_u32(&w);
 
-		if (w.bad || first < least || last < first)
-			break;
+		if (w.bad || first < least || last < first) {
+			uidset_clear(ret);
+			return INVALID;
+		}
 		uidset_add_range(ret, first, last);
 		least = after(last);
 	}
-	if (!w.bad && w.rest.len == 0)
-		return OK;
-	uidset_clear(ret);
-	return INVALID;
+	return OK;
 }
 
 void uidset_clear(struct uidset *set)

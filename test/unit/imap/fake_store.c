@@ -563,6 +563,7 @@ static enum result flags_set(struct fake_store *f, const struct ask *a, struct a
 		m->modseq = b->modseq + 1;
 		any = true;
 	}
+	r->flags_set.before = b->modseq;
 	b->modseq += any;
 	r->flags_set.modseq = b->modseq;
 	r->flags_set.refused = take(arena, &refused);
