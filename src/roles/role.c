@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/map.h"
@@ -471,6 +472,7 @@ static void prepare(struct role_context *r, const struct role *role)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
+	umask(022);
 	sandbox_raise_files();
 	r->role = role;
 	r->sign_fd = -1;

@@ -172,7 +172,7 @@ static enum result real_open(struct file_system *fs, const char *name, unsigned 
 	mode |= flags & FILE_CREATE ? O_CREAT : 0;
 	mode |= flags & FILE_EXCLUSIVE ? O_EXCL : 0;
 	mode |= flags & FILE_TRUNCATE ? O_TRUNC : 0;
-	fd = openat(root_of(fs), name, mode, 0600);
+	fd = openat(root_of(fs), name, mode, flags & FILE_PUBLIC ? 0644 : 0600);
 	if (fd < 0)
 		return failed(why, "open", name);
 	*ret = file_of(fd, name);
@@ -209,7 +209,7 @@ static enum result real_open_unnamed(struct file_system *fs, const char *folder,
 static enum result real_lock(struct file_system *fs, const char *name, struct file **ret,
                              struct why *why)
 {
-	struct file *f;
+	struct file *f = NULL;
 	enum result r = real_open(fs, name, FILE_WRITE | FILE_CREATE, &f, why);
 
 	if (r != OK)
@@ -384,11 +384,12 @@ enum result file_read_all(struct file_system *fs, const char *name, size_t max, 
 	return r;
 }
 
-static enum result write_new(struct file_system *fs, const char *name, struct bytes data,
-                             struct why *why)
+static enum result write_new(struct file_system *fs, const char *name, unsigned flags,
+                             struct bytes data, struct why *why)
 {
 	struct file *f;
-	enum result r = file_open(fs, name, FILE_WRITE | FILE_CREATE | FILE_TRUNCATE, &f, why);
+	enum result r = file_open(fs, name, flags | FILE_WRITE | FILE_CREATE | FILE_TRUNCATE, &f,
+	                          why);
 
 	if (r != OK)
 		return r;
@@ -399,14 +400,14 @@ static enum result write_new(struct file_system *fs, const char *name, struct by
 	return r;
 }
 
-enum result file_write_all(struct file_system *fs, const char *name, struct bytes data,
-                           struct why *why)
+enum result file_replace(struct file_system *fs, const char *name, unsigned flags,
+                         struct bytes data, struct why *why)
 {
 	struct arena arena = {0};
 	size_t slash = bytes_find_last(bytes_of_text(name), '/');
 	const char *folder = slash == BYTES_NONE ? "." : arena_text(&arena, bytes_of(name, slash));
 	const char *temporary = arena_printf(&arena, "%s.new%c", name, 0).ptr;
-	enum result r = write_new(fs, temporary, data, why);
+	enum result r = write_new(fs, temporary, flags, data, why);
 
 	if (r == OK)
 		r = file_rename(fs, temporary, name, why);

@@ -20,6 +20,9 @@ enum file_flags {
 	FILE_CREATE = 1 << 1,    /* made (mode 0600) when missing */
 	FILE_EXCLUSIVE = 1 << 2, /* with FILE_CREATE: EXISTS when it is there */
 	FILE_TRUNCATE = 1 << 3,
+	FILE_PUBLIC =
+	        1
+	        << 4, /* with FILE_CREATE: everybody may read it (mode 0644); configuration is no secret */
 };
 
 struct file {
@@ -174,8 +177,14 @@ void file_system_free(struct file_system **fs);
 /* Appends the file's contents; TOO_BIG above max octets. */
 enum result file_read_all(struct file_system *fs, const char *name, size_t max, struct buf *out,
                           struct why *why) MUST_USE;
-/* Writes name.new, syncs, renames, syncs the folder: readers see the old file or the new one. */
-enum result file_write_all(struct file_system *fs, const char *name, struct bytes data,
-                           struct why *why) MUST_USE;
+/* Writes name.new, syncs, renames, syncs the folder: readers see the old file or the new one. flags: 0 or
+ * FILE_PUBLIC. */
+enum result file_replace(struct file_system *fs, const char *name, unsigned flags,
+                         struct bytes data, struct why *why) MUST_USE;
+static inline enum result file_write_all(struct file_system *fs, const char *name,
+                                         struct bytes data, struct why *why)
+{
+	return file_replace(fs, name, 0, data, why);
+}
 
 #endif
