@@ -1,4 +1,4 @@
-/* Inside of keeper: its state. Seen by keeper.c only; a header so that the file stays readable. */
+/* Inside of keeper: its state. Seen by keeper.c and keeper_login.c only. */
 #ifndef ROLES_KEEPER_H
 #define ROLES_KEEPER_H
 
@@ -15,7 +15,10 @@
 #include "roles/role.h"
 #include "sys/worker.h"
 
-enum { RECENT_SLOTS = 4096 };
+enum { RECENT_SLOTS = 4096, KEEPER_HASHERS = 2 };
+
+/* What sealed credentials are bound to. */
+#define KEEPER_LABEL BYTES("hikyaku credential")
 
 /* The last right password of an account, as a keyed hash over it and the sealed credential. */
 struct recent {
@@ -86,5 +89,15 @@ struct keeper {
 	size_t ticket_count;
 	time_ms tickets_made;
 };
+
+/* keeper_login.c */
+extern const struct worker_ops keeper_hashers;
+time_ms keeper_now(const struct keeper *k);
+/* A front speaks for its own sessions only (role_session_new has the layout). */
+bool keeper_own_session(const struct channel *ch, uint64_t session);
+void keeper_login_begin(struct keeper *k, struct channel *ch, const struct ask *a);
+void keeper_login_answer(struct keeper *k, struct request *q, const struct answer *a);
+void keeper_login_due(void *keeper); /* the timer: what has waited goes on */
+void keeper_say_grant(struct keeper *k, const struct grant *g, uint32_t number);
 
 #endif
