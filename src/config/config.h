@@ -220,7 +220,7 @@ void config_route_next(struct config_route *r, bool exists);
 /* ---- all that a recipient ends in (sorter) ----
  *
  * A restartable pure function over facts: which accounts exist. UNAVAILABLE: ret->missing names all
- * that it can already tell it needs; ask for them (ROUTE says it in `own`), add the facts, call
+ * that it can already tell it needs; ask for them (ROUTE says it in `account`), add the facts, call
  * again.
  *
  *	while (config_expand(c, rcpt, facts, fact_count, &arena, &x, &why) == UNAVAILABLE)
