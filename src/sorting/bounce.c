@@ -1,0 +1,143 @@
+/* The bounce: made by mail/dsn.h, sent to SPOOL as it is made, committed by the SORTED that ends the entry. The original is
+ * returned whole when the sender asked for it (RET=FULL, RFC 3461, 4.3) or when it is small, else its header. */
+#include "mail/header.h"
+#include "mail/trace.h"
+#include "sorting/job.h"
+
+enum { SMALL_ORIGINAL = 64 * 1024, RET_FULL = 1, RET_HDRS = 2 };
+
+static bool is_full(const struct sorting_job *j)
+{
+	if (j->take.ret == RET_FULL || j->take.ret == RET_HDRS)
+		return j->take.ret == RET_FULL;
+	return j->take.size <= SMALL_ORIGINAL;
+}
+
+static bool is_utf8(const struct sorting_job *j)
+{
+	for (size_t i = 0; i < j->take.sender.len; i++) {
+		if ((unsigned char)j->take.sender.ptr[i] >= 0x80)
+			return true;
+	}
+	return false;
+}
+
+/* What goes to SPOOL goes to the summary, too. */
+static void put(struct sorting_job *j, struct bytes text)
+{
+	summary_builder_feed(j->builder, text);
+	buf_append(&j->out, text);
+}
+
+static void fill_dsn(struct sorting_job *j)
+{
+	struct header_field subject = {0};
+	struct bytes header = buf_bytes(&j->header);
+
+	header_find(header, BYTES("Subject"), &subject);
+	j->dsn_recipient = (struct dsn_recipient){
+	        .action = DSN_FAILED,
+	        .address = j->take.rcpt,
+	        .orcpt = j->take.orcpt,
+	        .status = bytes_of_text(j->refusal.status),
+	        .diagnostic = j->refusal.text,
+	};
+	j->dsn = (struct dsn){
+	        .hostname = j->config->hostname,
+	        .sender = j->take.sender,
+	        .envid = j->take.envid,
+	        .id = j->take.id,
+	        .subject = bytes_first(subject.value, LIMIT_HEADER_FIELD),
+	        .arrival = j->take.queued,
+	        .now = j->now,
+	        .japanese = dsn_is_japanese(header),
+	        .full = is_full(j),
+	        .utf8 = is_utf8(j),
+	        .recipients = &j->dsn_recipient,
+	        .count = 1,
+	};
+}
+
+static void make_trace(struct sorting_job *j)
+{
+	struct trace t = {
+	        .return_path = true,
+	        .hostname = j->config->hostname,
+	        .id = arena_printf(&j->arena, "%.*s.bounce", BYTES_ARG(j->take.id)),
+	        .rcpt = j->take.sender,
+	        .now = j->now,
+	};
+
+	trace_make(&t, &j->trace);
+	summary_builder_feed(j->builder, buf_bytes(&j->trace));
+}
+
+static void end_text(struct sorting_job *j)
+{
+	struct buf text = {0};
+
+	dsn_end(&j->dsn, &text);
+	put(j, buf_bytes(&text));
+	buf_done(&text);
+	j->ended = true;
+	summary_builder_finish(j->builder, &j->encoded);
+}
+
+/* Reads on while there is little to send; sends what there is; ends with SORTED when all is spooled. */
+static void go_on(struct sorting_job *j)
+{
+	if (!j->ended && !j->reading && buf_len(&j->out) < 2 * LIMIT_CHUNK) {
+		j->reading = true;
+		job_read(j, j->read_at, LIMIT_READ);
+	}
+	while (j->chunks_open < LIMIT_SPOOL_WINDOW &&
+	       (buf_len(&j->out) >= LIMIT_CHUNK || (j->ended && buf_len(&j->out) > 0))) {
+		struct bytes chunk = bytes_first(buf_bytes(&j->out), LIMIT_CHUNK);
+		struct ask *a = job_ask(j, ASK_SPOOL);
+		a->spool.spool = JOB_SPOOL;
+		a->spool.chunk = chunk; /* stays in the buffer's memory until the next append */
+		buf_consume(&j->out, chunk.len);
+		j->chunks_open++;
+	}
+	if (j->ended && j->chunks_open == 0 && buf_len(&j->out) == 0)
+		job_sorted(j);
+}
+
+void bounce_begin(struct sorting_job *j)
+{
+	struct buf text = {0};
+
+	j->state = JOB_BOUNCE;
+	j->builder = summary_builder_new();
+	fill_dsn(j);
+	make_trace(j);
+	dsn_begin(&j->dsn, &text);
+	put(j, buf_bytes(&text));
+	buf_done(&text);
+	if (!j->dsn.full) {
+		put(j, buf_bytes(&j->header));
+		end_text(j);
+	}
+	go_on(j);
+}
+
+static void take_piece(struct sorting_job *j, const struct answer *a)
+{
+	struct bytes chunk = a->queue_read.chunk;
+
+	j->reading = false;
+	if (a->result == OK)
+		put(j, chunk);
+	j->read_at += chunk.len;
+	if (a->result != OK || chunk.len == 0 || j->read_at >= a->queue_read.total)
+		end_text(j); /* what is damaged is missing at the end */
+}
+
+void bounce_answer(struct sorting_job *j, const struct answer *a)
+{
+	if (a->kind == ASK_SPOOL && j->chunks_open > 0)
+		j->chunks_open--;
+	else if (a->kind == ASK_QUEUE_READ)
+		take_piece(j, a);
+	go_on(j);
+}
