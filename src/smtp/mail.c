@@ -444,12 +444,10 @@ static void spool_answer(struct smtp_server *s, const struct answer *a)
 static void committed(struct smtp_server *s, struct bytes id)
 {
 	struct smtp_mail *m = &s->mail;
-	char ip[IP_TEXT];
 
-	ip_format(&s->peer.ip, ip);
-	smtp_note(s, "smtp-accepted", "id=%.*s ip=%s helo=%.*s sender=<%.*s> rcpts=%u size=%llu",
-	          BYTES_ARG(id), ip, BYTES_ARG(buf_bytes(&s->helo)), BYTES_ARG(m->sender),
-	          m->rcpt_good, (unsigned long long)m->size);
+	smtp_note(s, "smtp-accepted", "id=%.*s helo=%.*s sender=<%.*s> rcpts=%u size=%llu",
+	          BYTES_ARG(id), BYTES_ARG(buf_bytes(&s->helo)), BYTES_ARG(m->sender), m->rcpt_good,
+	          (unsigned long long)m->size);
 	smtp_reply(s, 250, "2.0.0", "OK queued as %.*s", BYTES_ARG(bytes_first(id, 100)));
 	s->mails++;
 	m->spool_begun = false; /* used up */

@@ -95,11 +95,8 @@ void smtp_reply(struct smtp_server *s, int code, const char *enhanced, const cha
 /* What was refused, to whom, and why, as words for a person and for grep. */
 static void note_refusal(struct smtp_server *s, struct text *t)
 {
-	char ip[IP_TEXT];
-
-	ip_format(&s->peer.ip, ip);
-	smtp_note(s, "smtp-refused", "command=%s ip=%s helo=%.*s sender=<%.*s> reply=\"%.*s\"",
-	          s->verb ? s->verb : "-", ip, BYTES_ARG(buf_bytes(&s->helo)),
+	smtp_note(s, "smtp-refused", "command=%s helo=%.*s sender=<%.*s> reply=\"%.*s\"",
+	          s->verb ? s->verb : "-", BYTES_ARG(buf_bytes(&s->helo)),
 	          BYTES_ARG(s->mail.sender), (int)t->len - 2, t->ptr);
 }
 
@@ -209,6 +206,9 @@ static bool must_wait(struct smtp_server *s, struct bytes line)
 
 	if (m->rcpt_open == 0)
 		return false;
+	/* Replies that pile up behind an open RCPT are kept in memory: not too many of them. */
+	if (m->rcpts[last_rcpt(m)].after.len > SMTP_BEHIND)
+		return true;
 	c = smtp_command_find(bytes_trim(line), &args);
 	return !c || !smtp_command_is_parallel(c) || m->rcpt_open == SMTP_ROUTES ||
 	       m->rcpt_good + m->rcpt_open >= s->options->recipients_max ||

@@ -53,6 +53,7 @@ enum {
 	SMTP_LONG_LINE = 65536, /* a line longer than this ends the session */
 	SMTP_OVERRUN = 64 * 1024 *
 	               1024, /* octets beyond the limit that we listen to before hanging up */
+	SMTP_BEHIND = 4096,  /* octets of replies kept behind one open RCPT */
 	SMTP_PAUSE_MS = 250,
 	SMTP_COMMITTED_MS = 10000
 };
