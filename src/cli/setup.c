@@ -123,6 +123,19 @@ static enum result write_file(struct setup *s, const char *name, struct bytes te
 	return r;
 }
 
+/* A value goes into the file as it is, so it must be one word of its grammar. */
+static enum result check_words(struct setup *s)
+{
+	for (size_t i = 0; i < s->c->option_count; i++) {
+		const struct cli_option *o = &s->c->options[i];
+
+		if (*o->value == 0 || strpbrk(o->value, " \t\r\n\"#{}"))
+			return why_set(&s->why, INVALID, "%s: \"%s\" must be one word", o->name,
+			               o->value);
+	}
+	return OK;
+}
+
 /* What setup writes must be right before anything is written. */
 static enum result check_conf(struct setup *s, struct bytes text)
 {
@@ -241,7 +254,9 @@ int cli_setup(struct cli *c)
 		return cli_say_usage(c->command, "--hostname and --domain must be given");
 	if (config_domain_canonical(bytes_of_text(s.hostname), &c->arena, &s.host) != OK)
 		return cli_say_usage(c->command, "--hostname: that is no host name");
-	r = open_folder(&s, c->args[0]);
+	r = check_words(&s);
+	if (r == OK)
+		r = open_folder(&s, c->args[0]);
 	if (r == OK)
 		r = make_all(&s);
 	file_system_free(&s.fs);

@@ -19,6 +19,8 @@
 
 const struct role *const roles[] = {
 	&role_keeper,
+	&role_store,
+	&role_sorter,
 	&role_mx,
 	&role_access,
 	&role_web,
