@@ -53,7 +53,9 @@ void blob_writer_done(struct blob_writer *w);
 
 /* Reads blocks; zeroed is ready; one a thread. Keeps the frame that it opened last. */
 struct blob_reader {
-	struct buf raw, frame;
+	struct buf raw;   /* the block's end: its table and, where the block is small, all of it */
+	struct buf frame; /* the frame opened last */
+	struct buf stored;
 	struct blob_place place;
 	uint32_t nth; /* frame number + 1 of what `frame` holds; 0: nothing */
 	void *decompressor;
@@ -65,7 +67,8 @@ void blob_reader_done(struct blob_reader *r);
 
 struct blob_options {
 	uint64_t segment_size;
-	uint64_t reserve; /* octets kept back; 0: none */
+	uint64_t reserve;    /* octets kept back; 0: none */
+	uint64_t first_file; /* blob files are numbered above this; grows from start to start */
 };
 
 /* The state that an index has: everything up to here is in it. Zeroed: nothing is. */
@@ -181,6 +184,8 @@ void blob_image_drop(struct blob_image **i);
 enum result blob_image_load(struct file_system *fs, blob_replay_function *each, void *context,
                             struct blob_position *ret, uint64_t *ret_damaged,
                             struct why *why) MUST_USE;
+/* Removes images below this LSN: what they would need is about to go. */
+enum result blob_image_trim(struct file_system *fs, uint64_t lsn, struct why *why) MUST_USE;
 /* LSN of the oldest image kept; 0: none. Segments whose last record is not above it are not needed for rebuilding. */
 uint64_t blob_image_oldest(struct file_system *fs);
 

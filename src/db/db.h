@@ -35,16 +35,15 @@ enum result db_remove(struct file_system *fs, const char *name, struct why *why)
 enum result db_run(struct db *db, const char *sql, struct why *why) MUST_USE;
 
 void db_begin(struct db *db);
-void db_savepoint(struct db *db);
-void db_savepoint_keep(struct db *db);
-void db_savepoint_undo(struct db *db);
 enum result db_commit(struct db *db, struct why *why) MUST_USE; /* DISK_FULL, DAMAGED, FAILED */
 void db_rollback(struct db *db);
 /* OK, or what failed first since the last rollback. */
 enum result db_failed(const struct db *db, struct why *why);
 
-/* Moves the WAL into the database and syncs both; whole: waits for nothing, says UNAVAILABLE when readers are in the way. */
+/* Moves the WAL into the database and syncs both. UNAVAILABLE: readers are in the way of some of it; what could be
+ * moved is. A commit never does this by itself. */
 enum result db_checkpoint(struct db *db, struct why *why) MUST_USE;
+uint64_t db_wal_pages(const struct db *db); /* how much there is to move */
 
 /* sql is a string literal: its address is the key. Never NULL; a statement that does not prepare is our bug. */
 struct db_query *db_query(struct db *db, const char *sql);

@@ -60,7 +60,7 @@ void store_ask(struct store *s, struct store_peer from, const struct ask *a, tim
 /* The process died: its sessions' grants, spools, watches and leases end. */
 void store_peer_lost(struct store *s, struct store_peer from);
 
-/* Work for the writer: runs one group; false: nothing waits. */
+/* Work for the writer: runs one group; false: nothing waits any more. */
 bool store_write_step(struct store *s);
 bool store_write_waits(struct store *s);
 /* Work for a reader: runs one; false: nothing waits. */

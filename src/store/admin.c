@@ -1,0 +1,406 @@
+/* ADMIN: commands of the command line and the console. Rows are JSON objects, one a line. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "store/internal.h"
+
+enum { ROWS_MAX = LIMIT_LIST - 4096 };
+
+static const char *const state_names[ENTRY_STATES] = {"ready", "held", "carry", "parked"};
+
+/* ---- rows ---- */
+
+static json_t *text_of(struct bytes b)
+{
+	json_t *t = json_stringn(b.ptr ? b.ptr : "", b.len);
+
+	return t ? t : json_string("(not UTF-8)");
+}
+
+/* Appends the object and lets go of it; false: the page is full. */
+static bool row(struct job *j, struct buf *rows, json_t *object)
+{
+	char *text = json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER);
+	bool fits = text && buf_len(rows) + strlen(text) + 1 <= ROWS_MAX;
+
+	(void)j;
+	if (fits) {
+		buf_append_text(rows, text);
+		buf_append_char(rows, '\n');
+	}
+	free(text);
+	json_decref(object);
+	return fits;
+}
+
+static void rows_done(struct job *j, struct buf *rows)
+{
+	j->answer.admin.rows = arena_copy(&j->arena, buf_bytes(rows));
+	buf_done(rows);
+}
+
+/* ---- status ---- */
+
+static enum result admin_status(struct store *s, struct job *j, struct why *why)
+{
+	struct arena arena = {0};
+	struct blob_segment *segments;
+	size_t count = blob_segment_list(s->log, &arena, &segments);
+	struct buf rows = {0};
+	uint64_t octets = 0, space = 0;
+	json_t *o;
+
+	for (size_t i = 0; i < count; i++)
+		octets += segments[i].size;
+	arena_done(&arena);
+	if (file_space(s->fs, &space, why) != OK)
+		space = 0;
+	o = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b,s:I}", "accounts",
+	              (json_int_t)s->accounts.count, "mailboxes", (json_int_t)s->mailboxes.count,
+	              "queue_ready", (json_int_t)s->state_counts[ENTRY_READY], "queue_held",
+	              (json_int_t)s->state_counts[ENTRY_HELD], "queue_carry",
+	              (json_int_t)s->state_counts[ENTRY_CARRY], "queue_parked",
+	              (json_int_t)s->state_counts[ENTRY_PARKED], "segments", (json_int_t)count,
+	              "log_octets", (json_int_t)octets, "space_octets", (json_int_t)space,
+	              "disk_full", blob_log_full(s->log), "spool_octets",
+	              (json_int_t)s->spool_octets);
+	row(j, &rows, o);
+	rows_done(j, &rows);
+	return OK;
+}
+
+/* ---- accounts ---- */
+
+static int by_id(const void *a, const void *b)
+{
+	uint64_t x = (*(struct account *const *)a)->id, y = (*(struct account *const *)b)->id;
+
+	return x < y ? -1 : x > y;
+}
+
+static json_t *account_row(const struct account *a)
+{
+	uint64_t messages = 0;
+
+	for (size_t i = 0; i < a->mailbox_count; i++)
+		messages += a->mailboxes[i]->now.messages;
+	return json_pack("{s:I,s:o,s:I,s:I,s:b,s:I,s:I}", "id", (json_int_t)a->id, "address",
+	                 text_of(a->now.address), "quota", (json_int_t)a->now.quota, "used",
+	                 (json_int_t)a->now.used, "suspended", (int)a->now.suspended, "mailboxes",
+	                 (json_int_t)a->mailbox_count, "messages", (json_int_t)messages);
+}
+
+static enum result admin_account_list(struct store *s, struct job *j, struct why *why)
+{
+	struct account **list = arena_get(&j->arena, (s->accounts.count + 1) * sizeof(*list));
+	struct buf rows = {0};
+	struct map_entry *e;
+	size_t count = 0;
+
+	(void)why;
+	for (size_t at = 0; (e = map_each(&s->accounts, &at));) {
+		struct account *a = e->value;
+
+		if (!a->born && a->id > j->ask.admin.number)
+			list[count++] = a;
+	}
+	qsort(list, count, sizeof(*list), by_id);
+	for (size_t i = 0; i < count; i++) {
+		if (!row(j, &rows, account_row(list[i]))) {
+			j->answer.admin.next = list[i - 1]->id;
+			break;
+		}
+	}
+	rows_done(j, &rows);
+	return OK;
+}
+
+/* ---- the queue ---- */
+
+static const char queue_columns[] =
+        "SELECT e.id, e.mail, e.state, e.due, e.tries, e.queued, e.sender, e.rcpt, e.origin,"
+        " e.reason, m.size FROM entry e LEFT JOIN mail m ON m.id=e.mail WHERE e.id>? ORDER BY e.id";
+
+static json_t *queue_row(struct store *s, struct db_query *q)
+{
+	char id[24], mail[24];
+	unsigned state = (unsigned)db_u64(q, 2);
+	struct entry *e;
+	bool leased;
+
+	store_hold(s);
+	e = map_get_u64(&s->entries, db_u64(q, 0));
+	leased = e && e->lease;
+	store_let(s);
+	snprintf(id, sizeof(id), "%llu", (unsigned long long)db_u64(q, 0));
+	snprintf(mail, sizeof(mail), "%08llX", (unsigned long long)db_u64(q, 1));
+	return json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:o,s:o,s:o,s:o,s:I}", "id", id, "mail", mail,
+	                 "state",
+	                 leased                 ? "sorting"
+	                 : state < ENTRY_STATES ? state_names[state]
+	                                        : "?",
+	                 "due_ms", (json_int_t)db_i64(q, 3), "tries", (json_int_t)db_u64(q, 4),
+	                 "queued_ms", (json_int_t)db_i64(q, 5), "sender", text_of(db_bytes(q, 6)),
+	                 "recipient", text_of(db_bytes(q, 7)), "origin", text_of(db_bytes(q, 8)),
+	                 "reason", text_of(db_bytes(q, 9)), "size", (json_int_t)db_u64(q, 10));
+}
+
+static enum result admin_queue_list(struct store *s, struct job *j, struct why *why)
+{
+	struct db_query *q = db_query(j->reader->db, queue_columns);
+	struct buf rows = {0};
+	uint64_t last = 0;
+
+	db_bind(q, "u", j->ask.admin.number);
+	while (db_next(q)) {
+		if (!row(j, &rows, queue_row(s, q))) {
+			j->answer.admin.next = last;
+			db_end(q);
+			break;
+		}
+		last = db_u64(q, 0);
+	}
+	rows_done(j, &rows);
+	return db_failed(j->reader->db, why);
+}
+
+static enum result entry_number(struct job *j, uint64_t *ret, struct why *why)
+{
+	if (bytes_to_u64(j->ask.admin.subject, INT64_MAX, ret) != OK)
+		return why_set(why, INVALID, "a queue id is a number");
+	return OK;
+}
+
+static enum result admin_queue_show(struct store *s, struct job *j, struct why *why)
+{
+	struct db_query *q = db_query(j->reader->db, queue_columns);
+	struct buf rows = {0};
+	uint64_t id;
+
+	if (entry_number(j, &id, why) != OK)
+		return INVALID;
+	db_bind(q, "u", id ? id - 1 : 0);
+	if (!db_next(q) || db_u64(q, 0) != id) {
+		db_end(q);
+		return why_set(why, NOT_FOUND, "there is no queue entry %llu",
+		               (unsigned long long)id);
+	}
+	row(j, &rows, queue_row(s, q));
+	db_end(q);
+	rows_done(j, &rows);
+	return OK;
+}
+
+/* A copy of the entry; NOT_FOUND, or UNAVAILABLE while a sorter has it. */
+static enum result find_entry(struct store *s, struct job *j, struct entry *ret, struct why *why)
+{
+	uint64_t id;
+	struct entry *e;
+	enum result result = entry_number(j, &id, why);
+
+	if (result != OK)
+		return result;
+	store_hold(s);
+	e = map_get_u64(&s->entries, id);
+	if (e)
+		*ret = *e;
+	store_let(s);
+	if (!e)
+		return why_set(why, NOT_FOUND, "there is no queue entry %llu",
+		               (unsigned long long)id);
+	if (ret->lease)
+		return why_set(why, UNAVAILABLE, "it is being sorted just now");
+	return OK;
+}
+
+static void set_state(struct job *j, const struct entry *e, enum entry_state state,
+                      struct bytes reason)
+{
+	struct change *c = job_change(j, CHANGE_ENTRY_STATE);
+
+	c->entry_state = (struct change_entry_state){
+	        e->id, (uint8_t)state, state == ENTRY_READY ? j->now : 0, e->tries, reason};
+}
+
+static enum result admin_queue_hold(struct store *s, struct job *j, struct why *why)
+{
+	struct entry e;
+	enum result result = find_entry(s, j, &e, why);
+
+	if (result == OK)
+		set_state(j, &e, ENTRY_HELD, BYTES("held by the operator"));
+	return result;
+}
+
+static enum result admin_queue_release(struct store *s, struct job *j, struct why *why)
+{
+	struct entry e;
+	enum result result = find_entry(s, j, &e, why);
+
+	if (result == OK && e.state != ENTRY_CARRY)
+		set_state(j, &e, ENTRY_READY, (struct bytes){0});
+	return result;
+}
+
+/* Now, instead of when it is due. */
+static enum result admin_queue_retry(struct store *s, struct job *j, struct why *why)
+{
+	struct db_query *q;
+	struct entry e;
+	enum result result;
+
+	if (j->ask.admin.subject.len) {
+		result = find_entry(s, j, &e, why);
+		if (result == OK && e.state == ENTRY_READY)
+			set_state(j, &e, ENTRY_READY, (struct bytes){0});
+		return result;
+	}
+	q = db_query(s->db, "SELECT id, tries FROM entry WHERE state=0 AND due>? ORDER BY id");
+	db_bind(q, "i", j->now);
+	while (db_next(q)) {
+		e = (struct entry){.id = db_u64(q, 0), .tries = (uint32_t)db_u64(q, 1)};
+		set_state(j, &e, ENTRY_READY, (struct bytes){0});
+	}
+	return OK;
+}
+
+static enum result admin_queue_remove(struct store *s, struct job *j, struct why *why)
+{
+	struct entry e;
+	struct db_query *q;
+	struct change *c;
+	int64_t delta = 0;
+	enum result result = find_entry(s, j, &e, why);
+
+	if (result != OK)
+		return result;
+	q = db_query(s->db, "SELECT delta FROM reference WHERE mail=?");
+	db_bind(q, "u", e.mail);
+	if (db_next(q))
+		delta = db_i64(q, 0);
+	db_end(q);
+	c = job_change(j, CHANGE_ENTRY_GONE);
+	c->entry_gone.id = e.id;
+	c = job_change(j, CHANGE_REFERENCE);
+	c->reference = (struct change_reference){e.mail, delta - 1};
+	return OK;
+}
+
+/* ---- files under etc/ ---- */
+
+static bool file_name_valid(struct bytes name)
+{
+	return config_source_wanted(name) && name.len < 400 &&
+	       bytes_find(name, BYTES("..")) == BYTES_NONE && name.ptr[0] != '/' &&
+	       bytes_find_char(name, '\0') == BYTES_NONE;
+}
+
+static enum result make_folders(struct file_system *etc, struct arena *arena, struct bytes name,
+                                struct why *why)
+{
+	for (size_t i = 1; i < name.len; i++) {
+		enum result result;
+
+		if (name.ptr[i] != '/')
+			continue;
+		result = file_make_directory(etc, arena_text(arena, bytes_first(name, i)), why);
+		if (result != OK && result != EXISTS)
+			return result;
+	}
+	return OK;
+}
+
+/* .history/virtual.1732352400000; the folder of dot files is flattened with % for /. */
+static enum result keep_old(struct file_system *etc, struct job *j, const char *name,
+                            struct why *why)
+{
+	struct buf old = {0};
+	char *copy = arena_text(
+	        &j->arena, arena_printf(&j->arena, ".history/%s.%lld", name, (long long)j->now));
+	enum result result = file_read_all(etc, name, 16 * 1024 * 1024, &old, why);
+
+	for (char *p = copy + strlen(".history/"); *p; p++) {
+		if (*p == '/')
+			*p = '%';
+	}
+	if (result == OK) {
+		result = file_make_directory(etc, ".history", why);
+		if (result == OK || result == EXISTS)
+			result = file_write_all(etc, copy, buf_bytes(&old), why);
+	} else if (result == NOT_FOUND) {
+		result = OK;
+	}
+	buf_done(&old);
+	return result;
+}
+
+static enum result admin_file_put(struct store *s, struct job *j, struct why *why)
+{
+	struct file_system *etc = s->options.etc;
+	struct bytes name = j->ask.admin.subject;
+	enum result result;
+
+	if (!etc)
+		return why_set(why, DENIED, "this store may not write etc/");
+	if (!file_name_valid(name))
+		return why_set(why, INVALID, "that is no file of the configuration");
+	result = make_folders(etc, &j->arena, name, why);
+	if (result == OK)
+		result = keep_old(etc, j, arena_text(&j->arena, name), why);
+	if (result == OK)
+		result = file_replace(etc, arena_text(&j->arena, name), FILE_PUBLIC,
+		                      j->ask.admin.value, why);
+	return result;
+}
+
+/* ---- upkeep on demand ---- */
+
+static enum result admin_sweep(struct store *s, struct job *j, struct why *why)
+{
+	(void)j;
+	(void)why;
+	store_hold(s);
+	s->upkeep.sweep_wanted = true;
+	store_let(s);
+	return OK;
+}
+
+/* ---- the table ---- */
+
+enum admin_way { ADMIN_HERE, ADMIN_READ, ADMIN_WRITE };
+
+static const struct {
+	enum admin_way way;
+	job_function *run;
+} admin_verbs[] = {
+        [ADMIN_STATUS] = {ADMIN_HERE, admin_status},
+        [ADMIN_ACCOUNT_LIST] = {ADMIN_HERE, admin_account_list},
+        [ADMIN_ACCOUNT_REMOVE] = {ADMIN_WRITE, admin_account_remove},
+        [ADMIN_ACCOUNT_QUOTA] = {ADMIN_WRITE, admin_account_quota},
+        [ADMIN_ACCOUNT_SUSPEND] = {ADMIN_WRITE, admin_account_suspend},
+        [ADMIN_QUEUE_LIST] = {ADMIN_READ, admin_queue_list},
+        [ADMIN_QUEUE_SHOW] = {ADMIN_READ, admin_queue_show},
+        [ADMIN_QUEUE_RETRY] = {ADMIN_WRITE, admin_queue_retry},
+        [ADMIN_QUEUE_HOLD] = {ADMIN_WRITE, admin_queue_hold},
+        [ADMIN_QUEUE_RELEASE] = {ADMIN_WRITE, admin_queue_release},
+        [ADMIN_QUEUE_REMOVE] = {ADMIN_WRITE, admin_queue_remove},
+        [ADMIN_FILE_PUT] = {ADMIN_READ, admin_file_put},
+        [ADMIN_CHECKPOINT] = {ADMIN_READ, image_write},
+        [ADMIN_SWEEP] = {ADMIN_WRITE, admin_sweep},
+};
+
+enum result run_admin(struct store *s, struct job *j, struct why *why)
+{
+	unsigned verb = j->ask.admin.verb;
+
+	if (verb >= sizeof(admin_verbs) / sizeof(*admin_verbs) || !admin_verbs[verb].run)
+		return why_set(why, INVALID, "the store has no such command");
+	if (admin_verbs[verb].way == ADMIN_HERE)
+		return admin_verbs[verb].run(s, j, why);
+	j->later = true;
+	j->run = admin_verbs[verb].run;
+	j->urgent = admin_verbs[verb].way == ADMIN_WRITE;
+	job_put(admin_verbs[verb].way == ADMIN_READ ? &s->reads : &s->writes, j);
+	return OK;
+}

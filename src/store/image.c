@@ -1,0 +1,332 @@
+/* All live rows as changes: for images, for dumps. */
+#include <stdio.h>
+
+#include "store/internal.h"
+
+enum { IMAGE_RECORD = 256 * 1024 };
+
+struct each {
+	struct db *db;
+	change_each_function *function;
+	void *context;
+	struct why *why;
+	enum result result;
+};
+
+static bool give(struct each *e, const struct change *c)
+{
+	e->result = e->function(e->context, c, e->why);
+	return e->result == OK;
+}
+
+/* Each table has a query and a function that makes a change of its row. */
+typedef void row_function(struct db_query *q, struct change *c);
+
+static void row_counters(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_COUNTERS;
+	c->counters = (struct change_counters){db_u64(q, 0), db_u64(q, 1), db_u64(q, 2),
+	                                       db_u64(q, 3), (uint32_t)db_u64(q, 4)};
+}
+
+static void row_account(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_ACCOUNT;
+	c->account = (struct change_account){db_u64(q, 0), db_bytes(q, 1),        db_bytes(q, 2),
+	                                     db_u64(q, 3), (uint8_t)db_u64(q, 4), db_i64(q, 5)};
+}
+
+static void row_mailbox(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_MAILBOX;
+	c->mailbox = (struct change_mailbox){.id = db_u64(q, 0),
+	                                     .account = db_u64(q, 1),
+	                                     .name = db_bytes(q, 2),
+	                                     .attributes = (uint32_t)db_u64(q, 3),
+	                                     .uidvalidity = (uint32_t)db_u64(q, 4),
+	                                     .uidnext = (uint32_t)db_u64(q, 5),
+	                                     .modseq = db_u64(q, 6),
+	                                     .messages = (uint32_t)db_u64(q, 7),
+	                                     .unseen = (uint32_t)db_u64(q, 8),
+	                                     .deleted = (uint32_t)db_u64(q, 9),
+	                                     .size = db_u64(q, 10),
+	                                     .keywords = db_bytes(q, 11),
+	                                     .floor = db_u64(q, 12)};
+}
+
+/* The placements that follow count themselves in; the true figures come again behind them. */
+static void row_mailbox_empty(struct db_query *q, struct change *c)
+{
+	row_mailbox(q, c);
+	c->mailbox.messages = c->mailbox.unseen = c->mailbox.deleted = 0;
+	c->mailbox.size = 0;
+}
+
+static void row_subscription(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_SUBSCRIPTION;
+	c->subscription = (struct change_subscription){db_u64(q, 0), db_bytes(q, 1), 1};
+}
+
+static void row_mail(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_MAIL;
+	c->mail = (struct change_mail){.id = db_u64(q, 0),
+	                               .segment = (uint32_t)db_u64(q, 1),
+	                               .offset = db_u64(q, 2),
+	                               .stored = db_u64(q, 3),
+	                               .received = db_i64(q, 4),
+	                               .size = db_u64(q, 5),
+	                               .refs = (uint32_t)db_u64(q, 6),
+	                               .summary = db_bytes(q, 7)};
+}
+
+static void row_place(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_PLACE;
+	c->place = (struct change_place){.mailbox = db_u64(q, 0),
+	                                 .uid = (uint32_t)db_u64(q, 1),
+	                                 .mail = db_u64(q, 2),
+	                                 .flags = db_u64(q, 3),
+	                                 .modseq = db_u64(q, 4),
+	                                 .size = db_u64(q, 5)};
+}
+
+static void row_vanished(struct db_query *q, struct change *c)
+{
+	static _Thread_local char range[8];
+	struct buf b = {.ptr = range, .size = sizeof(range)};
+
+	buf_u32(&b, (uint32_t)db_u64(q, 2));
+	buf_u32(&b, (uint32_t)db_u64(q, 3));
+	c->kind = CHANGE_VANISHED;
+	c->vanished = (struct change_vanished){db_u64(q, 0), db_u64(q, 1), bytes_of(range, 8)};
+}
+
+static void row_reference(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_REFERENCE;
+	c->reference = (struct change_reference){db_u64(q, 0), db_i64(q, 1)};
+}
+
+static void row_entry(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_ENTRY;
+	c->entry = (struct change_entry){.id = db_u64(q, 0),
+	                                 .mail = db_u64(q, 1),
+	                                 .state = (uint8_t)db_u64(q, 2),
+	                                 .due = db_i64(q, 3),
+	                                 .tries = (uint32_t)db_u64(q, 4),
+	                                 .queued = db_i64(q, 5),
+	                                 .sender = db_bytes(q, 6),
+	                                 .rcpt = db_bytes(q, 7),
+	                                 .origin = db_bytes(q, 8),
+	                                 .notify = (uint8_t)db_u64(q, 9),
+	                                 .orcpt = db_bytes(q, 10),
+	                                 .envid = db_bytes(q, 11),
+	                                 .ret = (uint8_t)db_u64(q, 12),
+	                                 .reason = db_bytes(q, 13)};
+}
+
+static void row_delivered(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_DELIVERED;
+	c->delivered = (struct change_delivered){db_u64(q, 0), db_u64(q, 1)};
+}
+
+static void row_key(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_KEY;
+	c->key = (struct change_key){db_bytes(q, 0), db_u64(q, 1), (uint32_t)db_u64(q, 2),
+	                             (uint32_t)db_u64(q, 3), db_i64(q, 4)};
+}
+
+#define MAILBOX_COLUMNS                                                                         \
+	"SELECT id, account, name, attributes, uidvalidity, uidnext, modseq, messages, unseen," \
+	" deleted, size, keywords, floor FROM mailbox ORDER BY id"
+
+static const struct {
+	const char *sql;
+	row_function *row;
+} tables[] = {
+        {"SELECT mail, account, mailbox, entry, uidvalidity FROM meta", row_counters},
+        {"SELECT id, address, sealed, quota, suspended, created FROM account ORDER BY id",
+         row_account},
+        {MAILBOX_COLUMNS, row_mailbox_empty},
+        {"SELECT account, name FROM subscription ORDER BY account, name", row_subscription},
+        {"SELECT id, segment, offset, stored, received, size, refs, summary FROM mail ORDER BY id",
+         row_mail},
+        {"SELECT mailbox, uid, mail, flags, modseq, size FROM placement ORDER BY mailbox, uid",
+         row_place},
+        {"SELECT mailbox, modseq, first, last FROM vanished ORDER BY mailbox, modseq, first",
+         row_vanished},
+        {"SELECT mail, delta FROM reference ORDER BY mail", row_reference},
+        {"SELECT id, mail, state, due, tries, queued, sender, rcpt, origin, notify, orcpt, envid,"
+         " ret, reason FROM entry ORDER BY id",
+         row_entry},
+        {"SELECT mail, account FROM delivered ORDER BY mail, account", row_delivered},
+        {"SELECT key, mail, uidvalidity, uid, at FROM answer ORDER BY seq", row_key},
+        {MAILBOX_COLUMNS " ", row_mailbox},
+};
+
+static bool each_row(struct each *e, const char *sql, row_function *row)
+{
+	struct db_query *q = db_query(e->db, sql);
+	bool go_on = true;
+
+	db_bind(q, "");
+	while (go_on && db_next(q)) {
+		struct change c = {0};
+
+		row(q, &c);
+		go_on = give(e, &c);
+	}
+	if (!go_on)
+		db_end(q);
+	return go_on;
+}
+
+enum result image_each(struct db *db, change_each_function *each, void *context, struct why *why)
+{
+	struct each e = {db, each, context, why, OK};
+
+	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
+		if (!each_row(&e, tables[i].sql, tables[i].row))
+			return e.result;
+	}
+	return db_failed(db, why);
+}
+
+/* ---- writing one ---- */
+
+struct writing {
+	struct blob_image *image;
+	struct buf record;
+	uint64_t octets;
+};
+
+static enum result flush(struct writing *w, struct why *why)
+{
+	enum result result = blob_image_put(w->image, buf_bytes(&w->record), why);
+
+	w->octets += buf_len(&w->record);
+	buf_clear(&w->record);
+	return result;
+}
+
+static enum result write_change(void *context, const struct change *c, struct why *why)
+{
+	struct writing *w = context;
+
+	change_encode(c, &w->record);
+	return buf_len(&w->record) < IMAGE_RECORD ? OK : flush(w, why);
+}
+
+static enum result write_image(struct store *s, struct reader *r, struct writing *w,
+                               struct blob_position *at, struct why *why)
+{
+	enum result result = position_load(r->db, at);
+
+	if (result == OK)
+		result = blob_image_new(s->fs, at, &w->image, why);
+	if (result != OK)
+		return result;
+	result = image_each(r->db, write_change, w, why);
+	if (result == OK)
+		result = flush(w, why);
+	if (result == OK)
+		return blob_image_finish(&w->image, why);
+	blob_image_drop(&w->image);
+	return result;
+}
+
+/* On a reader's thread: one state of the index, however long it takes. */
+enum result image_write(struct store *s, struct job *j, struct why *why)
+{
+	struct writing w = {0};
+	struct blob_position at = {0};
+	uint64_t octets;
+	enum result result;
+
+	store_hold(s);
+	octets = blob_log_octets(s->log);
+	store_let(s);
+	db_snapshot(j->reader->db);
+	result = write_image(s, j->reader, &w, &at, why);
+	db_snapshot_end(j->reader->db);
+	store_hold(s);
+	s->upkeep.image_running = false;
+	s->upkeep.image_octets = octets;
+	if (result == OK) {
+		s->upkeep.image_size = w.octets;
+		s->upkeep.image_lsn = at.lsn;
+		s->upkeep.image_done = true;
+	}
+	store_let(s);
+	buf_done(&w.record);
+	return result;
+}
+
+/* ---- dumping ---- */
+
+struct dumping {
+	struct buf *out;
+	bool mailbox_seen; /* the first, empty ones are left out */
+};
+
+static void dump_text(struct buf *out, const char *name, struct bytes v)
+{
+	buf_printf(out, " %s=", name);
+	for (size_t i = 0; i < v.len; i++)
+		buf_printf(out, "%02x", (unsigned char)v.ptr[i]);
+}
+
+static void dump_number(struct buf *out, const char *name, int64_t v)
+{
+	/* Where bytes lie is not what a store holds. */
+	if (strcmp(name, "segment") != 0 && strcmp(name, "offset") != 0 &&
+	    strcmp(name, "stored") != 0)
+		buf_printf(out, " %s=%lld", name, (long long)v);
+}
+
+#define dump_bytes dump_text
+#define dump_u8(out, name, v) dump_number(out, name, (int64_t)(v))
+#define dump_u32 dump_u8
+#define dump_u64 dump_u8
+#define dump_i64 dump_u8
+
+static void dump_fields(struct buf *out, const struct change *c)
+{
+	switch (c->kind) {
+#define CHANGE(number, NAME, name, meaning) \
+	case CHANGE_##NAME: {               \
+		const struct change_##name *v = &c->name;
+#define FIELD(type, field) dump_##type(out, #field, v->field);
+#define END(name) \
+	break;    \
+	}
+#include "store/change.def"
+#undef CHANGE
+#undef FIELD
+#undef END
+	default: break;
+	}
+}
+
+static enum result dump_change(void *context, const struct change *c, struct why *why)
+{
+	struct dumping *d = context;
+
+	(void)why;
+	buf_append_text(d->out, change_name(c->kind));
+	dump_fields(d->out, c);
+	buf_append_char(d->out, '\n');
+	return OK;
+}
+
+enum result store_dump(struct store *s, struct buf *out, struct why *why)
+{
+	struct dumping d = {out, false};
+
+	return image_each(s->db, dump_change, &d, why);
+}

@@ -1,0 +1,462 @@
+/* What the files of store/ share: the state in memory, jobs, and one section a file.
+ *
+ * Who touches what: the owner (loop), the writer and readers are different threads. `lock` guards everything that is not marked
+ * otherwise. A mailbox and an account have two rows: `next` is the writer's own and runs ahead inside a group, `now` is what
+ * everybody else sees; publishing copies next to now after the index's COMMIT. */
+#ifndef STORE_INTERNAL_H
+#define STORE_INTERNAL_H
+
+#include <pthread.h>
+
+#include "base/map.h"
+#include "base/memory.h"
+#include "db/db.h"
+#include "store/change.h"
+#include "store/store.h"
+
+enum {
+	GRACE_MS = 10 * 1000, /* after a start keeper says the grants again */
+	TAKE_WAIT_MS = 60 * 1000,
+	FULL_RETRY_S = 300,
+	KEYS_MAX = 1 << 18,
+	KEY_LIFE_MS = 24 * 3600 * 1000,
+	KEY_LEN = 16,
+	COLLECT_BATCH = 500,
+	VIEW_MAILS_MAX = 4 * 1024 * 1024, /* in memory, of all views together */
+	VANISHED_MAX = 20000,             /* rows kept for one mailbox */
+	RANGES_MAX = LIMIT_LIST / 8,
+	VANISHED_TOLD = 4096, /* ranges of one modseq, and in one answer to CHANGES */
+};
+
+#define IN_RECORD UINT32_MAX
+
+/* ---- rows in memory ---- */
+
+struct mailbox_row {
+	struct bytes name, keywords; /* owned */
+	uint32_t attributes, uidvalidity, uidnext, messages, unseen, deleted;
+	uint64_t modseq, size, floor;
+	bool gone;
+};
+
+struct account_row {
+	struct bytes address; /* owned; never changes */
+	uint64_t quota, used;
+	bool suspended, gone;
+};
+
+struct view; /* store/view.c */
+struct session;
+
+struct mailbox {
+	uint64_t id;
+	struct account *account;
+	struct mailbox_row now, next;
+	bool born;           /* made in this group */
+	bool touched;        /* next differs from now */
+	bool unsaved;        /* next differs from the index */
+	uint64_t bulk_group; /* the group that changed many of its mails: its view is behind */
+	struct view *view;   /* NULL: not loaded */
+	struct session *watchers;
+};
+
+struct account {
+	uint64_t id;
+	int64_t created;
+	struct account_row now, next;
+	bool born, touched;
+	struct mailbox **mailboxes; /* by name */
+	size_t mailbox_count;
+	struct bytes *subscriptions; /* by name; owned */
+	size_t subscription_count;
+};
+
+/* One recipient of one mail (store/queue.c). */
+enum entry_state { ENTRY_READY, ENTRY_HELD, ENTRY_CARRY, ENTRY_PARKED, ENTRY_STATES };
+
+struct entry {
+	uint64_t id, mail;
+	uint8_t state;
+	int64_t due;
+	uint32_t tries;
+	uint64_t lease; /* 0: nobody has it */
+	struct store_peer holder;
+	size_t heap_at; /* place in the heap + 1; 0: not there */
+};
+
+struct key_answer {
+	uint64_t mail;
+	uint32_t uidvalidity, uid;
+	int64_t at;
+};
+
+struct counters {
+	uint64_t mail, account, mailbox, entry;
+	uint32_t uidvalidity;
+};
+
+/* ---- sessions ---- */
+
+struct spool {
+	struct spool *next;
+	uint32_t number;
+	bool busy; /* a job has it */
+	struct buf memory;
+	struct file *file; /* when it grew too big; then memory is empty */
+	uint64_t size;
+};
+
+struct session {
+	uint64_t id;
+	struct store_peer peer;
+	uint64_t account; /* granted; 0: none */
+	struct spool *spools;
+	unsigned busy;    /* jobs that use a spool of it */
+	bool ended;       /* freed when the last such job is done */
+	uint64_t watched; /* mailbox; 0: none */
+	uint64_t watched_modseq;
+	bool raised; /* CHANGED was said and CHANGES not yet asked */
+	struct session *next_watcher;
+};
+
+/* ---- jobs ---- */
+
+struct reader {
+	struct db *db;
+	struct blob_reader blob;
+	struct buf buf;
+};
+
+struct job;
+typedef enum result job_function(struct store *s, struct job *j, struct why *why);
+
+struct job {
+	struct job *next;
+	struct store_peer from;
+	struct ask ask;
+	struct answer answer;
+	struct arena arena; /* ask, answer and what making it needs */
+	time_ms now;
+	uint64_t account_id;     /* of the session's grant; 0: none is needed */
+	struct account *account; /* ... while it runs */
+	struct session *session; /* whose spool it has */
+	struct spool *spool;
+	struct blob_place place; /* the spool as a file of its own */
+	bool placed, place_used;
+	uint64_t entry_id, lease; /* TAKE */
+	bool silent;              /* the store's own: nobody waits for an answer */
+	bool later;               /* put elsewhere: no answer yet */
+	job_function *run;
+	struct reader *reader; /* of the thread that runs it */
+	/* what a writing job wants */
+	struct change *changes;
+	size_t change_count, change_size;
+	struct buf block;
+	bool urgent; /* may use the reserve */
+	bool alone;  /* names or accounts change: the group ends with it */
+	bool again;  /* a view is behind: end the group, then run it again */
+	struct mailbox *bulk[2];
+	uint32_t fresh;   /* mailboxes made */
+	uint32_t modseqs; /* used up by expunges */
+	struct {
+		uint32_t messages, unseen, deleted;
+		uint64_t size;
+	} took; /* by expunges so far */
+};
+
+struct job_list {
+	struct job *first, **last;
+	size_t count;
+};
+
+void job_list_init(struct job_list *l);
+void job_put(struct job_list *l, struct job *j);
+void job_put_first(struct job_list *l, struct job *j);
+struct job *job_take(struct job_list *l);
+
+struct store {
+	struct file_system *fs;
+	struct store_options options;
+	uint64_t segment_size, reserve;
+	pthread_mutex_t lock;
+	time_ms opened, now; /* now: as last told */
+	const struct config *config, *writer_config;
+
+	/* rows */
+	struct map accounts;  /* id: struct account */
+	struct map addresses; /* address: struct account */
+	struct map mailboxes; /* id: struct mailbox */
+	struct account *first_account;
+	struct map entries; /* id: struct entry */
+	struct entry **heap;
+	size_t heap_count, heap_size;
+	size_t state_counts[ENTRY_STATES];
+	struct map keys;          /* key: struct key_answer */
+	struct buf key_order;     /* keys, oldest first, KEY_LEN each */
+	struct counters counters; /* the writer's */
+	uint64_t view_mails, view_clock;
+
+	/* sessions: the owner's, and under the lock where the writer looks */
+	struct map sessions;
+	uint64_t spool_octets;
+	struct job_list takers; /* TAKE asks that wait */
+	uint64_t next_lease;
+	bool queue_moved;
+
+	/* work */
+	struct job_list writes, reads, done;
+	struct job *delivered;  /* what store_next_answer gave last */
+	struct session *events; /* to be raised */
+	struct buf event_list;  /* session ids, 8 octets each */
+
+	/* the writer's */
+	struct db *db;
+	struct blob_log *log;
+	struct reader own;
+	struct blob_writer packer;
+	struct buf encoded;
+	struct map live;    /* segment: struct live */
+	struct buf touched; /* struct mailbox * */
+	struct buf accounts_touched;
+	struct buf files_gone; /* numbers of blob files to remove after the commit */
+	uint64_t group;
+	struct buf group_keys; /* of COMMITs and APPENDs in this group */
+	bool in_group, replaying;
+	uint64_t collect; /* garbage may be there */
+	bool collecting;  /* a job for it is waiting */
+	time_ms keys_pruned;
+	struct upkeep {                /* locked */
+		uint64_t image_octets; /* of the log when the last image was begun */
+		uint64_t image_size, image_lsn;
+		bool image_running, image_done;
+		bool sweep_wanted, sweeping;
+		uint32_t victim;
+		uint64_t victim_after; /* mails up to this id were looked at */
+		struct buf emptied;    /* segments that nothing lives in: uint32_t each */
+		uint64_t emptied_lsn;  /* an image beyond it lets them go */
+	} upkeep;
+
+	struct reader readers[STORE_READERS];
+	bool failed;
+	struct why failure;
+};
+
+static inline void store_hold(struct store *s)
+{
+	pthread_mutex_lock(&s->lock);
+}
+
+static inline void store_let(struct store *s)
+{
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- state.c: rows in memory ---- */
+
+struct account *account_by_id(struct store *s, uint64_t id);
+struct account *account_by_address(struct store *s, struct bytes address);
+struct mailbox *mailbox_by_id(struct store *s, uint64_t id);
+struct mailbox *mailbox_by_name(const struct account *a, struct bytes name); /* INBOX in any case */
+size_t mailbox_position(const struct account *a, struct bytes name, bool *ret_found);
+bool subscribed(const struct account *a, struct bytes name);
+void subscription_put(struct account *a, struct bytes name, bool on);
+struct account *account_born(struct store *s, uint64_t id);
+struct mailbox *mailbox_born(struct store *s, uint64_t id, struct account *a);
+void account_touch(struct store *s, struct account *a);
+void mailbox_touch(struct store *s, struct mailbox *m);
+void row_set_text(struct bytes *next, struct bytes now, struct bytes value);
+/* Next becomes now for everything touched; forgets what is gone. Locked. */
+void state_publish(struct store *s);
+/* Next becomes what now is. */
+void state_undo(struct store *s);
+void state_done(struct store *s);
+enum result state_load(struct store *s, struct why *why);
+
+/* ---- apply.c: effects into the index and into `next` ---- */
+
+enum result schema_make(struct db *db, struct why *why);
+bool schema_fits(struct db *db);
+enum result change_apply(struct store *s, const struct change *c, const struct blob_record *r,
+                         struct why *why);
+/* What everybody sees: views, queue, keys, names. Locked. */
+void change_publish(struct store *s, const struct change *c);
+/* Mailbox rows, segments, counters and the position: once a group. */
+void state_save(struct store *s, const struct blob_position *at);
+void mailboxes_save(struct store *s); /* the rows alone: replay does it for each record */
+enum result position_load(struct db *db, struct blob_position *ret);
+struct counters counters_load(struct db *db);
+
+/* ---- writer.c ---- */
+
+struct change *job_change(struct job *j, enum change_kind kind); /* zeroed, to be filled in */
+void store_fail(struct store *s, const struct why *why);
+
+/* ---- view.c ---- */
+
+struct vanished {
+	uint64_t modseq;
+	uint32_t first, last;
+};
+
+struct view {
+	size_t count, size;
+	uint32_t *uid;
+	uint64_t *mail, *octets, *modseq, *flags;
+	struct vanished *vanished; /* by modseq */
+	size_t vanished_count, vanished_size;
+	uint64_t used; /* view_clock: the least is dropped first */
+};
+
+/* Loads it from the writer's connection, if it is not there. Not locked. */
+struct view *view_load(struct store *s, struct mailbox *m);
+void view_free(struct store *s, struct mailbox *m);
+void view_place(struct store *s, struct view *v, uint32_t uid, uint64_t mail, uint64_t octets,
+                uint64_t flags, uint64_t modseq);
+void view_flags(struct view *v, uint64_t modseq, struct bytes groups);
+void view_expunge(struct store *s, struct view *v, uint64_t modseq, struct bytes ranges);
+size_t view_from(const struct view *v, uint32_t uid); /* first position with uid or more */
+
+/* Ranges: pairs of u32. */
+bool ranges_valid(struct bytes ranges);
+bool range_next(struct bytes *rest, uint32_t *first, uint32_t *last);
+/* Walks positions of a view that are in ranges: for (walk_begin(..); walk_next(&w); ) w.at */
+struct walk {
+	const struct view *view;
+	struct bytes rest;
+	size_t at, end;
+	bool all;
+};
+struct walk walk_begin(const struct view *v, struct bytes ranges, uint32_t after);
+bool walk_next(struct walk *w); /* w->at is the position */
+/* Gathers positions into ranges; neighbours in the view are one range. */
+struct gather {
+	struct buf out;
+	size_t first, last; /* positions; last + 1 when empty */
+	bool any;
+	size_t count;
+};
+void gather_add(struct gather *g, const struct view *v, size_t at);
+void gather_end(struct gather *g, const struct view *v);
+uint32_t view_first_unseen(const struct view *v);
+
+/* ---- deliver.c: where a recipient's mail goes ---- */
+
+struct route {
+	enum route_class class;
+	struct account *account; /* DIRECT, FULL, SUSPENDED; of QUEUE when the address has one */
+	struct bytes address;    /* in the arena */
+	bool own;                /* the recipient itself names the account */
+};
+
+/* Locked, or the writer with its own config. */
+struct route route_of(struct store *s, const struct config *c, struct arena *arena,
+                      struct bytes rcpt, uint64_t size);
+
+struct delivery {
+	uint64_t mail, size;
+	uint32_t refs; /* placements and entries made */
+	bool junk;
+	bool queued;           /* an entry was made */
+	struct account **have; /* accounts that got it in this job */
+	size_t have_count, have_size;
+	struct bytes sender, envid;
+	uint8_t ret;
+	int64_t queued_at;
+};
+
+struct recipient {
+	struct bytes address, orcpt, origin;
+	uint8_t notify;
+};
+
+void deliver(struct store *s, struct job *j, struct delivery *d, const struct recipient *r);
+/* Did an earlier transaction give it to this account already? */
+bool deliver_had(struct store *s, const struct delivery *d, const struct account *a);
+/* Places the mail in the account's mailbox of this name, or INBOX. */
+void deliver_place(struct store *s, struct job *j, struct delivery *d, struct account *a,
+                   struct bytes mailbox, uint64_t flags);
+void deliver_account(struct store *s, struct job *j, struct delivery *d, const struct recipient *r,
+                     struct bytes mailbox, uint64_t flags);
+void deliver_entry(struct store *s, struct job *j, struct delivery *d, const struct recipient *r,
+                   enum entry_state state, int64_t due, struct bytes reason);
+void place(struct store *s, struct job *j, struct mailbox *m, uint64_t mail, uint64_t flags,
+           uint64_t size, uint32_t *ret_uid);
+
+/* ---- mailbox.c, flags.c ---- */
+
+struct keyword_map;
+
+void mailbox_change(struct job *j,
+                    const struct mailbox *m); /* a MAILBOX effect with what next is */
+void mailboxes_first(struct store *s, struct job *j, uint64_t account);
+/* Adds the flags of these keywords, made where missing. */
+enum result keywords_add(struct store *s, struct job *j, struct mailbox *m, struct bytes names,
+                         uint64_t *flags, struct why *why);
+struct view *view_for_change(struct store *s, struct job *j, struct mailbox *m);
+void expunge_change(struct job *j, struct mailbox *m, struct view *view, struct bytes ranges,
+                    bool moved);
+void places_change(struct job *j, const struct view *view, struct bytes ranges, uint64_t to,
+                   uint32_t uid, uint64_t modseq, bool copied, const struct keyword_map *map);
+
+/* ---- spool.c ---- */
+
+struct session *session_get(struct store *s, struct store_peer from, uint64_t id, bool make);
+void session_end(struct store *s, struct session *session);
+struct spool *spool_find(struct session *session, uint32_t number);
+/* The job has the spool until it is done. NOT_FOUND: no such spool. */
+enum result spool_borrow(struct store *s, struct job *j, uint32_t number, struct why *why);
+void spool_return(struct store *s, struct job *j);
+/* before, then the spool's octets, as a block in j->block. */
+enum result spool_pack(struct store *s, struct job *j, struct bytes before, uint64_t id,
+                       struct why *why);
+/* The same as a file of its own: j->place. Any thread. */
+enum result spool_pack_file(struct store *s, struct job *j, struct bytes before, struct why *why);
+void spool_drop(struct store *s, struct session *session, uint32_t number);
+
+/* ---- queue.c ---- */
+
+void queue_put(struct store *s, const struct change_entry *e);
+void queue_state(struct store *s, uint64_t id, uint8_t state, int64_t due, uint32_t tries);
+void queue_gone(struct store *s, uint64_t id);
+void queue_peer_lost(struct store *s, struct store_peer from);
+/* Gives waiting takers what is due. The owner's. */
+void queue_match(struct store *s);
+time_ms queue_due(struct store *s);
+void queue_done(struct store *s);
+
+/* ---- sessions and reading ---- */
+
+struct mailbox *asked_mailbox(struct store *s, const struct job *j,
+                              uint64_t id); /* NULL: not the account's */
+void changed_raise(struct store *s, struct mailbox *m);
+void watch_drop(struct store *s, struct session *session);
+enum result read_mail(struct store *s, struct reader *r, uint64_t mail, uint64_t offset,
+                      uint32_t len, struct buf *out, uint64_t *ret_total, struct why *why);
+
+job_function run_route, run_spool, run_spool_drop, run_commit, run_committed;
+job_function run_mailboxes, run_mailbox_create, run_mailbox_delete, run_mailbox_rename;
+job_function run_subscribe, run_status, run_watch, run_uids, run_flags, run_summaries, run_read;
+job_function run_changes, run_flags_set, run_expunge, run_append, run_copy, run_mailbox_limits;
+job_function run_session_end, run_credential, run_credential_set, run_grant;
+job_function run_take, run_queue_read, run_sorted, run_admin, take_read;
+
+job_function admin_account_quota, admin_account_suspend, admin_account_remove;
+
+/* ---- image.c, upkeep.c ---- */
+
+/* All live rows as changes, in a fixed order. They can be applied in this order to an empty index. */
+typedef enum result change_each_function(void *context, const struct change *c, struct why *why);
+enum result image_each(struct db *db, change_each_function *each, void *context, struct why *why);
+job_function image_write;
+void upkeep(struct store *s); /* the writer, between groups */
+bool upkeep_waits(const struct store *s);
+void sorted_key(char out[KEY_LEN], uint64_t entry, uint64_t lease);
+
+/* ---- store.c, writer.c ---- */
+
+struct job *job_new(struct store *s, job_function *run);
+void job_free(struct store *s, struct job *j);
+void job_finish(struct store *s, struct job *j, enum result result, const struct why *why);
+unsigned group_limit(const struct store *s);
+
+#endif
