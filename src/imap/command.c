@@ -166,6 +166,14 @@ void command_finish(struct imap_server *s)
 		command_end(s);
 }
 
+/* A command that failed may leave asks open; their answers must not come to the next one. */
+static void disown_asks(struct imap_server *s)
+{
+	for (unsigned i = 0; i < s->open_count; i++)
+		if (s->open[i].owner == OWNER_COMMAND)
+			s->open[i].owner = OWNER_NONE;
+}
+
 void command_end(struct imap_server *s)
 {
 	const struct imap_command *command = s->run.command;
@@ -177,6 +185,7 @@ void command_end(struct imap_server *s)
 		return;
 	if (command->done)
 		command->done(s);
+	disown_asks(s);
 	memset(&s->run, 0, sizeof(s->run));
 	if (command->states == IMAP_NOT_AUTH)
 		memory_wipe(s->in.ptr, s->in.size);

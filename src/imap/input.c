@@ -93,18 +93,27 @@ static void end_with_crlf(struct buf *b)
 	buf_append_text(b, "\r\n");
 }
 
+/* Octets that the line and the command may still have. */
+static size_t room_left(const struct imap_server *s)
+{
+	size_t line = line_max(s) - (buf_len(&s->in) - s->line_start);
+	size_t command = command_max(s) - buf_len(&s->in);
+
+	return line < command ? line : command;
+}
+
 static size_t take_command(struct imap_server *s, struct bytes in)
 {
 	size_t lf = bytes_find_char(in, '\n');
 	size_t len = lf == BYTES_NONE ? in.len : lf + 1;
-	size_t line_len = buf_len(&s->in) - s->line_start;
+	size_t room = room_left(s);
 
-	if (line_len + len > line_max(s) || buf_len(&s->in) + len > command_max(s)) {
+	buf_append(&s->in, bytes_first(in, len < room ? len : room));
+	if (len > room) {
 		refuse(s, "[LIMIT] Line too long");
 		s->input = lf == BYTES_NONE ? INPUT_SKIP : INPUT_COMMAND;
 		return len;
 	}
-	buf_append(&s->in, bytes_first(in, len));
 	if (lf == BYTES_NONE)
 		return len;
 	end_with_crlf(&s->in);
