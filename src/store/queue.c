@@ -147,10 +147,26 @@ void queue_gone(struct store *s, uint64_t id)
 	memory_free(e);
 }
 
+/* A TAKE that waits for a dead sorter must not be given an entry: nobody would have it. */
+static void takers_lost(struct store *s, struct store_peer from)
+{
+	size_t count = s->takers.count;
+
+	while (count--) {
+		struct job *j = job_take(&s->takers);
+
+		if (j->from.role == from.role && j->from.worker == from.worker)
+			job_free(s, j);
+		else
+			job_put(&s->takers, j);
+	}
+}
+
 void queue_peer_lost(struct store *s, struct store_peer from)
 {
 	struct map_entry *m;
 
+	takers_lost(s, from);
 	for (size_t at = 0; (m = map_each(&s->entries, &at));) {
 		struct entry *e = m->value;
 
