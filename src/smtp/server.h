@@ -12,8 +12,9 @@
  *
  * Promises: 250 after the final dot leaves only after COMMIT was answered OK. What is answered LOST
  * or UNAVAILABLE becomes 451, never a refusal for good. Line ends are strict: a bare CR or LF in a
- * command or in DATA refuses it, and nothing but <CRLF>.<CRLF> ends DATA. It never offers AUTH and
- * takes no recipient that is not ours.
+ * command or in DATA refuses it, and nothing but <CRLF>.<CRLF> ends DATA. BDAT counts octets and so
+ * has no end that could be forged: what it brings is kept as it is, with bare CR and LF too. It
+ * never offers AUTH and takes no recipient that is not ours.
  */
 #ifndef SMTP_SERVER_H
 #define SMTP_SERVER_H
