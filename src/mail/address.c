@@ -89,11 +89,11 @@ static void scan_item(struct parser *p, struct item *ret)
 }
 
 /* The words of a phrase, one space where there was any; the last comment goes to *ret_comment (may be NULL). */
-static struct bytes phrase(struct arena *arena, struct bytes text, struct bytes *ret_comment)
+static struct bytes phrase(const struct parser *p, struct bytes text, struct bytes *ret_comment)
 {
-	struct lexer l = lexer_of(text, lexer_address_specials);
+	struct lexer l = lexer_within(&p->lexer, text);
 	struct token t;
-	char *out = text.len ? arena_get(arena, text.len) : NULL;
+	char *out = text.len ? arena_get(p->arena, text.len) : NULL;
 	size_t len = 0;
 	bool spaced = false;
 
@@ -101,7 +101,7 @@ static struct bytes phrase(struct arena *arena, struct bytes text, struct bytes 
 		if (t.kind == TOKEN_COMMENT) {
 			spaced = true;
 			if (ret_comment) {
-				char *comment = arena_get(arena, t.text.len + 1);
+				char *comment = arena_get(p->arena, t.text.len + 1);
 				*ret_comment = bytes_trim(
 				        bytes_of(comment, token_put(&t, comment)));
 			}
@@ -116,11 +116,11 @@ static struct bytes phrase(struct arena *arena, struct bytes text, struct bytes 
 }
 
 /* All tokens but comments, without spaces between them. */
-static struct bytes joined(struct arena *arena, struct bytes text)
+static struct bytes joined(const struct parser *p, struct bytes text)
 {
-	struct lexer l = lexer_of(text, lexer_address_specials);
+	struct lexer l = lexer_within(&p->lexer, text);
 	struct token t;
-	char *out = text.len ? arena_get(arena, text.len) : NULL;
+	char *out = text.len ? arena_get(p->arena, text.len) : NULL;
 	size_t len = 0;
 
 	while (lexer_next(&l, &t)) {
@@ -131,9 +131,9 @@ static struct bytes joined(struct arena *arena, struct bytes text)
 }
 
 /* Position of the last @, or BYTES_NONE. */
-static size_t find_at(struct bytes text)
+static size_t find_at(const struct parser *p, struct bytes text)
 {
-	struct lexer l = lexer_of(text, lexer_address_specials);
+	struct lexer l = lexer_within(&p->lexer, text);
 	struct token t;
 	size_t at = BYTES_NONE;
 
@@ -145,36 +145,36 @@ static size_t find_at(struct bytes text)
 }
 
 /* "@a,@b:" at the start of what stands in the angle (RFC 5322, 4.4). */
-static struct bytes take_route(struct arena *arena, struct bytes *text)
+static struct bytes take_route(const struct parser *p, struct bytes *text)
 {
 	struct bytes rest = bytes_trim(*text);
 	if (rest.len == 0 || rest.ptr[0] != '@')
 		return (struct bytes){0};
-	struct lexer l = lexer_of(rest, lexer_address_specials);
+	struct lexer l = lexer_within(&p->lexer, rest);
 	struct token t;
 	while (lexer_next(&l, &t)) {
 		if (t.kind == TOKEN_SPECIAL && t.special == ':') {
 			*text = l.rest;
-			return joined(arena, between(rest.ptr, t.start));
+			return joined(p, between(rest.ptr, t.start));
 		}
 	}
 	return (struct bytes){0};
 }
 
-static void read_angle(struct arena *arena, struct bytes angle, struct address *a)
+static void read_angle(const struct parser *p, struct bytes angle, struct address *a)
 {
-	a->route = take_route(arena, &angle);
-	size_t at = find_at(angle);
-	a->local = joined(arena, bytes_first(angle, at == BYTES_NONE ? angle.len : at));
+	a->route = take_route(p, &angle);
+	size_t at = find_at(p, angle);
+	a->local = joined(p, bytes_first(angle, at == BYTES_NONE ? angle.len : at));
 	a->bare = at == BYTES_NONE;
 	if (!a->bare)
-		a->domain = joined(arena, bytes_skip(angle, at + 1));
+		a->domain = joined(p, bytes_skip(angle, at + 1));
 }
 
 /* Where the last word of the text begins; words that touch a dot belong together (RFC 5322, 4.4). */
-static size_t last_word(struct bytes text)
+static size_t last_word(const struct parser *p, struct bytes text)
 {
-	struct lexer l = lexer_of(text, lexer_address_specials);
+	struct lexer l = lexer_within(&p->lexer, text);
 	struct token t;
 	size_t start = 0;
 	bool dot = true;
@@ -191,9 +191,9 @@ static size_t last_word(struct bytes text)
 }
 
 /* Where the first word of the text ends. */
-static size_t first_word(struct bytes text)
+static size_t first_word(const struct parser *p, struct bytes text)
 {
-	struct lexer l = lexer_of(text, lexer_address_specials);
+	struct lexer l = lexer_within(&p->lexer, text);
 	struct token t;
 	bool any = false, dot = true;
 
@@ -210,29 +210,29 @@ static size_t first_word(struct bytes text)
 }
 
 /* "ken@example.test", "ken @ example . test (Ken)", "Ken Sato ken@example.test". */
-static void read_plain(struct arena *arena, struct bytes text, struct address *a)
+static void read_plain(const struct parser *p, struct bytes text, struct address *a)
 {
 	struct bytes comment = {0};
-	size_t at = find_at(text);
+	size_t at = find_at(p, text);
 	struct bytes before = bytes_first(text, at), after = bytes_skip(text, at + 1);
-	size_t local = last_word(before), domain = first_word(after);
+	size_t local = last_word(p, before), domain = first_word(p, after);
 
-	a->local = joined(arena, bytes_skip(before, local));
-	a->domain = joined(arena, bytes_first(after, domain));
-	a->name = phrase(arena, bytes_first(before, local), &comment);
+	a->local = joined(p, bytes_skip(before, local));
+	a->domain = joined(p, bytes_first(after, domain));
+	a->name = phrase(p, bytes_first(before, local), &comment);
 	if (a->name.len == 0)
-		a->name = phrase(arena, bytes_skip(after, domain), &comment);
-	phrase(arena, bytes_first(after, domain), &comment);
-	phrase(arena, bytes_skip(before, local), comment.len ? NULL : &comment);
+		a->name = phrase(p, bytes_skip(after, domain), &comment);
+	phrase(p, bytes_first(after, domain), &comment);
+	phrase(p, bytes_skip(before, local), comment.len ? NULL : &comment);
 	if (a->name.len == 0)
 		a->name = comment;
 }
 
 /* No @ anywhere: one word is a local part, more are a name. */
-static void read_bare(struct arena *arena, struct bytes text, struct address *a)
+static void read_bare(const struct parser *p, struct bytes text, struct address *a)
 {
 	struct bytes comment = {0};
-	struct bytes words = phrase(arena, text, &comment);
+	struct bytes words = phrase(p, text, &comment);
 
 	a->bare = true;
 	if (words.len > 0 && bytes_find_char(words, ' ') == BYTES_NONE) {
@@ -243,7 +243,7 @@ static void read_bare(struct arena *arena, struct bytes text, struct address *a)
 	}
 }
 
-static void read_named(struct arena *arena, const struct item *item, struct address *a)
+static void read_named(const struct parser *p, const struct item *item, struct address *a)
 {
 	struct bytes comment = {0};
 	const char *open = item->angle.ptr - 1;
@@ -251,12 +251,12 @@ static void read_named(struct arena *arena, const struct item *item, struct addr
 	const char *end = item->text.ptr + item->text.len;
 	struct bytes after = bytes_skip(between(close, end), 1);
 
-	read_angle(arena, item->angle, a);
-	a->name = phrase(arena, between(item->text.ptr, open), &comment);
+	read_angle(p, item->angle, a);
+	a->name = phrase(p, between(item->text.ptr, open), &comment);
 	if (a->name.len == 0)
-		a->name = phrase(arena, after, &comment);
+		a->name = phrase(p, after, &comment);
 	else
-		phrase(arena, after, comment.len ? NULL : &comment);
+		phrase(p, after, comment.len ? NULL : &comment);
 	if (a->name.len == 0)
 		a->name = comment;
 }
@@ -277,11 +277,11 @@ static void add_mailbox(struct parser *p, const struct item *item)
 	struct address a = {0};
 
 	if (item->has_angle)
-		read_named(p->arena, item, &a);
+		read_named(p, item, &a);
 	else if (item->has_at)
-		read_plain(p->arena, item->text, &a);
+		read_plain(p, item->text, &a);
 	else
-		read_bare(p->arena, item->text, &a);
+		read_bare(p, item->text, &a);
 	if (a.name.len == 0 && a.local.len == 0 && a.domain.len == 0)
 		return; /* ", ," or "<>" */
 	a.kind = ADDRESS_MAILBOX;
@@ -299,7 +299,7 @@ struct address *address_parse(struct bytes value, struct arena *arena)
 		scan_item(&p, &item);
 		if (item.end == ITEM_GROUP) {
 			struct address *group = add(&p, ADDRESS_GROUP_START);
-			group->name = phrase(arena, item.text, NULL);
+			group->name = phrase(&p, item.text, NULL);
 			p.in_group = true;
 			continue;
 		}

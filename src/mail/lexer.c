@@ -60,12 +60,20 @@ static size_t find_comment_end(struct bytes b)
 	return BYTES_NONE;
 }
 
-static bool is_atom(const struct lexer *l, char c)
+/* Is an opening at `at` one that is never closed? */
+static bool is_open(const char *from, const char *at)
 {
-	if (is_space(c))
+	return from && at >= from;
+}
+
+static bool is_atom(const struct lexer *l, const char *at)
+{
+	char c = *at;
+
+	if (is_space(c) || c == '"' || c == '(')
 		return false;
-	if (c == '"' || c == '(' || c == '[')
-		return (c == '[' && l->no_literal);
+	if (c == '[')
+		return is_open(l->no_literal, at);
 	return !strchr(l->specials, c);
 }
 
@@ -77,7 +85,7 @@ static size_t atom_len(const struct lexer *l)
 		size_t escape = lexer_escape_len(bytes_skip(l->rest, i));
 		if (escape)
 			i += escape;
-		else if (is_atom(l, l->rest.ptr[i]))
+		else if (is_atom(l, l->rest.ptr + i))
 			i++;
 		else
 			break;
@@ -95,16 +103,17 @@ static void take(struct lexer *l, struct token *t, enum token_kind kind, size_t 
 }
 
 /* A quoted string, comment or literal at the start of rest. False: it is never closed, and its opening is passed over. */
-static bool take_closed(struct lexer *l, struct token *t, enum token_kind kind, bool *none)
+static bool take_closed(struct lexer *l, struct token *t, enum token_kind kind, const char **open)
 {
 	size_t end = BYTES_NONE;
 
-	if (!*none)
+	if (!is_open(*open, l->rest.ptr))
 		end = kind == TOKEN_COMMENT
 		              ? find_comment_end(l->rest)
 		              : find_closing(l->rest, kind == TOKEN_QUOTED ? '"' : ']');
 	if (end == BYTES_NONE) {
-		*none = true;
+		if (!*open)
+			*open = l->rest.ptr;
 		if (kind != TOKEN_LITERAL)
 			l->rest = bytes_skip(l->rest, 1);
 		return false;
@@ -127,10 +136,10 @@ bool lexer_next(struct lexer *l, struct token *ret)
 		} else if (c == '(') {
 			if (take_closed(l, ret, TOKEN_COMMENT, &l->no_comment))
 				return true;
-		} else if (c == '[' && !l->no_literal) {
+		} else if (c == '[' && !is_open(l->no_literal, l->rest.ptr)) {
 			if (take_closed(l, ret, TOKEN_LITERAL, &l->no_literal))
 				return true;
-		} else if (is_atom(l, c)) {
+		} else if (is_atom(l, l->rest.ptr)) {
 			take(l, ret, TOKEN_ATOM, atom_len(l), 0);
 			return true;
 		} else {

@@ -30,7 +30,8 @@ struct token {
 struct lexer {
 	struct bytes rest;
 	const char *specials;
-	bool no_quote, no_comment, no_literal;
+	/* Where the first one that is never closed opens; NULL: not seen. It and later ones are none. */
+	const char *no_quote, *no_comment, *no_literal;
 };
 
 extern const char lexer_address_specials[]; /* <>@,;: */
@@ -39,6 +40,15 @@ extern const char lexer_mime_specials[];    /* ;=/ */
 static inline struct lexer lexer_of(struct bytes value, const char *specials)
 {
 	return (struct lexer){.rest = value, .specials = specials};
+}
+
+/* A part of the value that another lexer went over already, read again in the same way. */
+static inline struct lexer lexer_within(const struct lexer *l, struct bytes part)
+{
+	struct lexer inner = *l;
+
+	inner.rest = part;
+	return inner;
 }
 
 /* False at the end (kind is TOKEN_END then). */

@@ -317,15 +317,18 @@ static void begin_body(struct mime_parser *p, struct mark at)
 	}
 }
 
-/* The body ends here, without the line end before it, which belongs to the boundary (RFC 2046, 5.1.1). */
+/* The body ends here, without the line end before it, which belongs to the boundary (RFC 2046, 5.1.1), but not before what
+ * is inside of it does: `least`, 0 for nothing. */
 static void close_part(struct mime_parser *p, struct mime_part *part, struct mark at,
-                       unsigned line_end)
+                       unsigned line_end, uint64_t least)
 {
+	uint64_t floor = part->body_start > least ? part->body_start : least;
+
 	if (part->message)
 		p->messages--;
 	if (part->multipart && !part->child)
 		part->multipart = false; /* its boundary never came: all of it is its text */
-	if (line_end > 0 && at.offset >= part->body_start + line_end) {
+	if (line_end > 0 && at.offset >= floor + line_end) {
 		at.offset -= line_end;
 		at.lines--;
 	}
@@ -337,10 +340,14 @@ static void close_part(struct mime_parser *p, struct mime_part *part, struct mar
 static void close_parts(struct mime_parser *p, const struct mime_part *keep_open, struct mark at,
                         unsigned line_end)
 {
+	uint64_t least = 0;
+
 	if (p->in_header)
 		end_header(p, at);
-	for (; p->current != keep_open; p->current = p->current->parent)
-		close_part(p, p->current, at, line_end);
+	for (; p->current != keep_open; p->current = p->current->parent) {
+		close_part(p, p->current, at, line_end, least);
+		least = p->current->body_end;
+	}
 }
 
 /* ---- boundaries ---- */
