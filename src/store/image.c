@@ -160,7 +160,7 @@ static const struct {
          row_place},
         {"SELECT mailbox, modseq, first, last FROM vanished ORDER BY mailbox, modseq, first",
          row_vanished},
-        {"SELECT mail, delta FROM reference ORDER BY mail", row_reference},
+        {"SELECT mail, delta FROM reference WHERE delta<>0 ORDER BY mail", row_reference},
         {"SELECT id, mail, state, due, tries, queued, sender, rcpt, origin, notify, orcpt, envid,"
          " ret, reason FROM entry ORDER BY id",
          row_entry},
