@@ -19,13 +19,11 @@ static void session_ended(struct keeper *k, struct channel *ch, const struct ask
 	struct answer answer = answer_to(a, OK, (struct bytes){0});
 	struct map_entry *e;
 
-	if (keeper_own_session(ch, a->session)) {
-		memory_free(map_remove_u64(&k->grants, a->session));
-		for (size_t at = 0; (e = map_each(&k->requests, &at));) {
-			struct request *q = e->value;
+	memory_free(map_remove_u64(&k->grants, a->session));
+	for (size_t at = 0; (e = map_each(&k->requests, &at));) {
+		struct request *q = e->value;
 
-			q->cancelled |= q->session == a->session;
-		}
+		q->cancelled |= q->session == a->session;
 	}
 	channel_answer(ch, &answer);
 }

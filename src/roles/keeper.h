@@ -93,8 +93,6 @@ struct keeper {
 /* keeper_login.c */
 extern const struct worker_ops keeper_hashers;
 time_ms keeper_now(const struct keeper *k);
-/* A front speaks for its own sessions only (role_session_new has the layout). */
-bool keeper_own_session(const struct channel *ch, uint64_t session);
 void keeper_login_begin(struct keeper *k, struct channel *ch, const struct ask *a);
 void keeper_login_answer(struct keeper *k, struct request *q, const struct answer *a);
 void keeper_login_due(void *keeper); /* the timer: what has waited goes on */

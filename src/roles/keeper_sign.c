@@ -81,6 +81,14 @@ static void free_keys(struct map *keys)
 	map_done(keys);
 }
 
+void keeper_keys_free(struct keeper_keys **k)
+{
+	free_keys(&(*k)->keys);
+	pthread_rwlock_destroy(&(*k)->lock);
+	memory_free(*k);
+	*k = NULL;
+}
+
 size_t keeper_keys_read(struct keeper_keys *k, struct role_context *r)
 {
 	struct file_system *fs = file_system_real_new(role_folder_fd(r, "keys"));

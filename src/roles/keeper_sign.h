@@ -9,6 +9,8 @@
 struct keeper_keys;
 
 struct keeper_keys *keeper_keys_new(void);
+/* No front may be served any more: for tests; the process itself just ends. */
+void keeper_keys_free(struct keeper_keys **k);
 /* Reads keys/tls/NAME.key anew; those under way finish with the former ones. A bad file is logged
  * and passed over. Returns how many there are. */
 size_t keeper_keys_read(struct keeper_keys *k, struct role_context *r);
