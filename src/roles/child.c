@@ -229,6 +229,8 @@ void child_order_start(struct child *c)
 	            },
 	            -1);
 	order_folders(c);
+	if (c->role->bit == STORE)
+		child_order(c, &(struct order){.kind = ORDER_LOCK}, c->m->lock);
 	child_order_config(c);
 	order_listeners(c);
 }

@@ -57,7 +57,7 @@ struct master {
 	int directory, exe;
 	unsigned owner; /* of DIR */
 	struct file_system *fs;
-	struct file *lock;
+	int lock; /* run/lock: shared with store, so that no second one can write while the first one dies */
 	struct loop *loop;
 	struct log log;
 	struct snapshot *snapshot;

@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,7 +14,7 @@
 #include "roles/owner.h"
 #include "sys/socket.h"
 
-enum { STOP_MAX_MS = 10000, RELOAD_MAX_MS = 10000 };
+enum { STOP_MAX_MS = 20000, RELOAD_MAX_MS = 10000, LOCK_MAX_MS = 10000 };
 
 /* ---- configuration ---- */
 
@@ -370,23 +372,45 @@ static void on_first_read(void *context, struct snapshot *fresh, const struct wh
 	loop_stop(m->loop);
 }
 
-/* One master for a DIR: the lock goes with the process, the pid in it is for people. */
+/* The pid that stands in run/lock, 0: none. */
+static pid_t lock_holder(int fd)
+{
+	char text[24];
+	uint64_t pid;
+	ssize_t n = pread(fd, text, sizeof(text), 0);
+
+	return n > 0 && bytes_to_u64(bytes_trim(bytes_of(text, (size_t)n)), INT32_MAX, &pid) == OK
+	               ? (pid_t)pid
+	               : 0;
+}
+
+/* Where master was killed its store may live a moment longer, with the lock. */
+static enum result take_lock(int fd, struct why *why)
+{
+	for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited_ms += 10) {
+		pid_t pid = lock_holder(fd);
+
+		if (errno != EWOULDBLOCK || waited_ms >= LOCK_MAX_MS ||
+		    (pid > 0 && kill(pid, 0) == 0))
+			return why_set(why, EXISTS, "already running as pid %d", (int)pid);
+		(void)poll(NULL, 0, 10);
+	}
+	return OK;
+}
+
+/* One master for a DIR, and one store: the lock goes with the last of them. The pid in it is for people. */
 static enum result lock_directory(struct master *m, struct why *why)
 {
-	struct buf text = {0};
-	enum result r = file_lock(m->fs, "run/lock", &m->lock, why);
+	char pid[16];
+	enum result r;
 
-	if (r == EXISTS) {
-		if (file_read_all(m->fs, "run/lock", 64, &text, NULL) == OK)
-			(void)why_set(why, EXISTS, "already running as pid %.*s",
-			              BYTES_ARG(bytes_trim(buf_bytes(&text))));
-	} else if (r == OK) {
-		buf_printf(&text, "%d\n", (int)getpid());
-		r = file_truncate(m->lock, 0, why);
-		if (r == OK)
-			r = file_write(m->lock, 0, buf_bytes(&text), why);
-	}
-	buf_done(&text);
+	m->lock = openat(m->directory, "run/lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (m->lock < 0)
+		return why_set(why, FAILED, "run/lock: %s", strerror(errno));
+	r = take_lock(m->lock, why);
+	snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+	if (r == OK && (ftruncate(m->lock, 0) != 0 || pwrite(m->lock, pid, strlen(pid), 0) < 0))
+		r = why_set(why, FAILED, "run/lock: %s", strerror(errno));
 	return r;
 }
 
@@ -445,7 +469,7 @@ static void finish(struct master *m)
 		(void)file_remove(m->fs, "run/admin.sock", NULL);
 	socket_close(&m->admin);
 	socket_close(&m->exe);
-	file_close(&m->lock);
+	socket_close(&m->lock);
 	file_system_free(&m->fs);
 	socket_close(&m->directory);
 }
@@ -457,7 +481,7 @@ int master_main(const char *directory)
 	int exit_code;
 
 	m->path = directory;
-	m->directory = m->exe = m->admin = -1;
+	m->directory = m->exe = m->admin = m->lock = -1;
 	process_log_init(&m->log, "master", 0, 1);
 	signal(SIGPIPE, SIG_IGN);
 	sandbox_raise_files();

@@ -19,6 +19,7 @@ enum order_kind {
 	ORDER_LISTENER_CLOSE, /* protocol, ip, port */
 	ORDER_CHANNEL,        /* role, worker of the peer; fd */
 	ORDER_SIGN,           /* role, worker of the peer; fd: the synchronous channel */
+	ORDER_LOCK,           /* store: fd of run/lock; held as long as the process lives */
 	ORDER_GO,             /* that was all: walls up, start */
 	ORDER_STOP,
 	ORDER_REPLY, /* number, result, text: to REPORT_REQUEST */

@@ -18,12 +18,7 @@
 /* ---- the table, in the order of starting ---- */
 
 const struct role *const roles[] = {
-	&role_keeper,
-	&role_store,
-	&role_sorter,
-	&role_mx,
-	&role_access,
-	&role_web,
+        &role_keeper, &role_store, &role_sorter, &role_mx, &role_access, &role_web,
 };
 const size_t role_count = sizeof(roles) / sizeof(*roles);
 
@@ -60,6 +55,7 @@ struct role_private {
 	struct loop_watch *watch; /* of master's orders */
 	struct role_peer *peers;
 	int folders[ROLE_FOLDERS];
+	int lock; /* DIR's, which ends with the last process that has it; never read again */
 	bool running;
 	uint64_t sessions;
 	char room[LIMIT_MESSAGE];
@@ -355,6 +351,7 @@ static void take_order(struct role_context *r, const struct order *o, int fd)
 		r->owner = (unsigned)o->number;
 		process_log_init(&r->log, r->role->name, r->worker, r->workers);
 		break;
+	case ORDER_LOCK: r->private->lock = fd; return;
 	case ORDER_FOLDER: take_folder(r, o, fd); return;
 	case ORDER_CONFIG: take_new_config(r, o, fd); return;
 	case ORDER_LISTENER: take_listener(r, o, fd); return;

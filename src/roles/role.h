@@ -137,7 +137,8 @@ extern const struct role *const roles[];
 extern const size_t role_count;
 const struct role *role_by_name(struct bytes name); /* NULL: none */
 const struct role *role_by_bit(unsigned bit);       /* NULL: none */
-unsigned role_number(const struct role *role);      /* as root its uid is the option uid-base plus this */
+unsigned
+role_number(const struct role *role); /* as root its uid is the option uid-base plus this */
 
 /* `hikyaku role NAME`: runs it; returns the exit code. */
 int role_main(const char *name);

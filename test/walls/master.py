@@ -57,6 +57,15 @@ def read_log(path):
         return f.read()
 
 
+def alive(pid):
+    """A zombie that nobody has collected is not."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+            return f.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def kill_each(folder, log):
     before = status(folder)
     for name, row in sorted(before.items()):
@@ -100,6 +109,18 @@ def hangup_reloads(folder, pid, log):
     check("SIGHUP reloads", wait_for(lambda: " reloaded " in read_log(log)[mark:]), read_log(log)[mark:])
 
 
+def master_dies(folder, log, server):
+    """kill -9 of master takes all with it, and the next one starts at once."""
+    pids = [row["pid"] for row in status(folder).values()]
+    server.kill()
+    server.wait()
+    with open(log, "a", encoding="utf-8") as out:
+        again = subprocess.Popen([HIKYAKU, "serve", folder], stderr=out, stdout=out)
+    check("a new master starts right after kill -9 of the old one", wait_for(lambda: all_ready(folder)), read_log(log))
+    check("and no role of the old one is left", not any(alive(pid) for pid in pids), pids)
+    return again
+
+
 def main():
     folder = tempfile.mkdtemp(prefix="hikyaku-master-")
     log = os.path.join(folder, "log")
@@ -115,10 +136,11 @@ def main():
         kill_each(folder, log)
         reload_keeps_the_old(folder, log)
         hangup_reloads(folder, server.pid, log)
+        server = master_dies(folder, log, server)
         pids = [row["pid"] for row in status(folder).values()]
         server.send_signal(signal.SIGTERM)
         check("SIGTERM ends it with 0", server.wait(60) == 0, read_log(log))
-        check("and no role is left", not any(os.path.exists(f"/proc/{pid}") for pid in pids), pids)
+        check("and no role is left", not any(alive(pid) for pid in pids), pids)
         stops = [line.split()[3] for line in read_log(log).splitlines() if " role-stopped " in line]
         order = [name for name in ("sorter", "keeper", "store") if name in stops]
         check("fronts first, store last", [s for s in stops if s in order] == order and stops[-len(order):] == order, stops)
