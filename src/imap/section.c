@@ -46,6 +46,18 @@ static bool part_range(const struct section *sec, const struct mime_part *part, 
 	return true;
 }
 
+/* BODYSTRUCTURE must show a body in a message that was not taken apart (envelope.c): an empty one, which is this. */
+static bool is_empty_body(const struct section *sec, const struct summary *sum)
+{
+	const struct mime_part *part;
+
+	if (sec->count == 0 || sec->kind != SECTION_WHOLE || sec->numbers[sec->count - 1] != 1)
+		return false;
+	part = mime_part_section(sum->root, sec->numbers, sec->count - 1);
+	return part && !part->child &&
+	       (part->multipart || bytes_equal(part->type, BYTES("message")));
+}
+
 bool section_range(const struct section *sec, const struct summary *sum, uint64_t *ret_from,
                    uint64_t *ret_to, const struct mime_part **ret_part)
 {
@@ -59,6 +71,10 @@ bool section_range(const struct section *sec, const struct summary *sum, uint64_
 	}
 	if (sec->count)
 		part = mime_part_section(sum->root, sec->numbers, sec->count);
+	if (!part && is_empty_body(sec, sum)) {
+		*ret_from = *ret_to = 0;
+		return true;
+	}
 	if (!part || !part_range(sec, part, ret_from, ret_to))
 		return false;
 	*ret_part = part;
