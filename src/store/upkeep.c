@@ -266,13 +266,13 @@ void upkeep(struct store *s)
 	store_hold(s);
 	image_done = s->upkeep.image_done;
 	s->upkeep.image_done = false;
+	if (image_done && buf_len(&s->upkeep.emptied) == 0)
+		s->upkeep.sweep_wanted = true; /* a good time to look */
 	grown = blob_log_octets(s->log) - s->upkeep.image_octets;
 	every = s->upkeep.image_size * 2;
 	store_let(s);
 	if (image_done || buf_len(&s->upkeep.emptied))
 		delete_emptied(s);
-	if (grown > (every > IMAGE_EVERY ? every : IMAGE_EVERY)) {
+	if (grown > (every > IMAGE_EVERY ? every : IMAGE_EVERY))
 		want_image(s);
-		s->upkeep.sweep_wanted = true;
-	}
 }
