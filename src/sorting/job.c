@@ -206,6 +206,17 @@ static void add_leaf(struct sorting_job *j, const struct config_leaf *leaf)
 	}
 }
 
+/* Who wrote to an alias does not know the name that failed: say which one led here. */
+static struct bytes nobody(struct sorting_job *j)
+{
+	struct bytes text = BYTES("there is nobody of this name here");
+
+	if (j->take.origin.len == 0)
+		return text;
+	return arena_printf(&j->arena, "%.*s (%.*s leads to it)", BYTES_ARG(text),
+	                    BYTES_ARG(j->take.origin));
+}
+
 static void act(struct sorting_job *j)
 {
 	const struct config_expansion *x = &j->expansion;
@@ -213,7 +224,7 @@ static void act(struct sorting_job *j)
 	for (size_t i = 0; i < x->leaf_count; i++)
 		add_leaf(j, &x->leaves[i]);
 	if (buf_len(&j->actions) == 0)
-		send_back(j, "5.1.1", BYTES("there is nobody of this name here"));
+		send_back(j, "5.1.1", nobody(j));
 	else
 		job_sorted(j);
 }
