@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/map.h"
+#include "crypto/certificate.h"
 #include "roles/orders.h"
 #include "sys/random.h"
 #include "sys/sandbox.h"
@@ -107,16 +108,42 @@ static void finish_sources(struct sources *s, const struct config_source *overla
 		s->items[s->count - 1].text = overlay->text;
 }
 
+/* A certificate that cannot be read must not get as far as the fronts: etc/ as it was stays in force. */
+static enum result check_certificates(const struct config *c, struct why *why)
+{
+	struct certificate *certificate;
+	struct why inner = {0};
+
+	if (c->certificate_count > 0)
+		crypto_warm();
+	for (size_t i = 0; i < c->certificate_count; i++) {
+		const struct config_certificate *cc = &c->certificates[i];
+
+		if (certificate_parse(cc->pem, &certificate, &inner) != OK)
+			return why_set(why, INVALID, "tls/%.*s.pem: %s", BYTES_ARG(cc->name),
+			               inner.text);
+		certificate_free(&certificate);
+	}
+	return OK;
+}
+
 enum result config_reader_load(struct file_system *etc, const struct config_source *overlay,
                                struct config **ret, struct why *why)
 {
 	struct sources s = {0};
+	struct config *config = NULL;
 	enum result r = read_folder(&s, etc, ".", 0, why);
 
 	if (r == OK) {
 		finish_sources(&s, overlay);
-		r = config_parse(s.items, s.count, ret, why);
+		r = config_parse(s.items, s.count, &config, why);
 	}
+	if (r == OK)
+		r = check_certificates(config, why);
+	if (r == OK)
+		*ret = config;
+	else
+		config_free(&config);
 	buf_done(&s.texts);
 	arena_done(&s.arena);
 	return r;

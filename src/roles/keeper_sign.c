@@ -5,6 +5,7 @@
 
 #include "base/map.h"
 #include "base/memory.h"
+#include "crypto/certificate.h"
 #include "crypto/sign.h"
 #include "sys/file.h"
 #include "sys/socket.h"
@@ -102,6 +103,25 @@ size_t keeper_keys_read(struct keeper_keys *k, struct role_context *r)
 	pthread_rwlock_unlock(&k->lock);
 	free_keys(&former);
 	return fresh.count;
+}
+
+void keeper_keys_check(struct keeper_keys *k, struct role_context *r)
+{
+	const struct config *c = r->config->config;
+	struct certificate *certificate;
+	uint8_t id[DIGEST_SHA256];
+
+	/* Only this thread changes the map, so it may look without the lock. */
+	for (size_t i = 0; i < c->certificate_count; i++) {
+		if (certificate_parse(c->certificates[i].pem, &certificate, NULL) != OK)
+			continue;
+		certificate_key_id(certificate, id);
+		certificate_free(&certificate);
+		if (!map_get(&k->keys, bytes_of(id, sizeof(id))))
+			role_log(r, "key-missing", "certificate=%.*s expected=keys/tls/%.*s.key",
+			         BYTES_ARG(c->certificates[i].name),
+			         BYTES_ARG(c->certificates[i].name));
+	}
 }
 
 /* ---- signing ---- */

@@ -14,6 +14,8 @@ void keeper_keys_free(struct keeper_keys **k);
 /* Reads keys/tls/NAME.key anew; those under way finish with the former ones. A bad file is logged
  * and passed over. Returns how many there are. */
 size_t keeper_keys_read(struct keeper_keys *k, struct role_context *r);
+/* Logs each certificate of the configuration whose key is not there: its handshakes will fail. */
+void keeper_keys_check(struct keeper_keys *k, struct role_context *r);
 /* Serves SIGN on fd, which is its own from now on, in a new thread, until the peer is gone. */
 void keeper_keys_serve(struct keeper_keys *k, struct role_context *r, unsigned peer, int fd);
 

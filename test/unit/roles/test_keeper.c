@@ -591,6 +591,8 @@ static void signing_has_a_thread(void **state)
 	struct answer a;
 	struct why why;
 	struct ask other = {.kind = ASK_SESSION_END, .number = 1};
+	struct config_certificate certificates[2];
+	struct buf other_pem = {0}, other_key = {0};
 	int fds[2];
 
 	assert_true(house_logged(w->h, "key-refused file=keys/tls/broken.key"));
@@ -607,8 +609,17 @@ static void signing_has_a_thread(void **state)
 	assert_int_equal(ask_sign(fds[0], w, SIGN_ECDSA_SHA256, &arena, &a), OK);
 	assert_int_equal(a.result, NOT_FOUND);
 	w->key_id[0] ^= 1;
-	/* A reload: the key is still there. */
+	/* A reload: the key is still there, and that of another certificate is missed. */
+	certificate_make(BYTES("other.example.test"), clock_now(), &other_pem, &other_key);
+	certificates[0] = (struct config_certificate){BYTES("mx"), buf_bytes(&w->certificate)};
+	certificates[1] = (struct config_certificate){BYTES("other"), buf_bytes(&other_pem)};
+	w->h->values.certificates = certificates;
+	w->h->values.certificate_count = 2;
 	role_keeper.ops->config(&w->h->r);
+	assert_true(house_logged(w->h, "key-missing certificate=other"));
+	assert_false(house_logged(w->h, "key-missing certificate=mx"));
+	buf_done(&other_pem);
+	buf_done(&other_key);
 	assert_int_equal(ask_sign(fds[0], w, SIGN_ECDSA_SHA256, &arena, &a), OK);
 	assert_int_equal(a.result, OK);
 	/* Anything else on that channel ends it. */
