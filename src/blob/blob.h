@@ -188,5 +188,7 @@ enum result blob_image_load(struct file_system *fs, blob_replay_function *each, 
 enum result blob_image_trim(struct file_system *fs, uint64_t lsn, struct why *why) MUST_USE;
 /* LSN of the oldest image kept; 0: none. Segments whose last record is not above it are not needed for rebuilding. */
 uint64_t blob_image_oldest(struct file_system *fs);
+/* LSN of the newest one; 0: none. The log was synced up to it before it was made. */
+uint64_t blob_image_newest(struct file_system *fs);
 
 #endif

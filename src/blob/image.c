@@ -254,14 +254,24 @@ enum result blob_image_trim(struct file_system *fs, uint64_t lsn, struct why *wh
 	return result == OK ? file_directory_sync(fs, "image", why) : result;
 }
 
-uint64_t blob_image_oldest(struct file_system *fs)
+static uint64_t one_of(struct file_system *fs, bool newest)
 {
 	struct arena arena = {0};
-	uint64_t *lsns, oldest = 0;
+	uint64_t *lsns, lsn = 0;
 	size_t count;
 
 	if (list(fs, &arena, &lsns, &count, NULL) == OK && count)
-		oldest = lsns[0];
+		lsn = lsns[newest ? count - 1 : 0];
 	arena_done(&arena);
-	return oldest;
+	return lsn;
+}
+
+uint64_t blob_image_oldest(struct file_system *fs)
+{
+	return one_of(fs, false);
+}
+
+uint64_t blob_image_newest(struct file_system *fs)
+{
+	return one_of(fs, true);
 }

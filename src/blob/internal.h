@@ -92,7 +92,8 @@ struct blob_log {
 	uint64_t group, lsn;
 	uint32_t nth;
 	bool group_written;    /* part of the group is in the file */
-	uint32_t last_segment; /* before this process */
+	uint32_t last_number;  /* the highest ever used */
+	uint32_t last_segment; /* the one before `segment`, or before the next one */
 	uint64_t last_end;
 	uint64_t octets;
 	bool full, space_known, failed;

@@ -3,12 +3,18 @@
  * At a start, with L the last segment:
  *	1. records beyond the position in segments before L were synced when the next one was opened:
  *	   replayed where they are;
- *	2. those in L may be in the page cache only (the process died, not the machine): they are
+ *	2. those in L may be in the page cache only (the process died, or its sync failed), except up to
+ *	   the newest image, which was made of what was synced and names places there. They are
  *	   written again, with their LSN, into L + 1, which is synced, then its head, then the folder;
- *	   now they count and are replayed from there. The head says where L ends;
- *	3. L is cut at its end, which gives back what was preallocated.
+ *	   now they count and are replayed from there. The head says that L ends where they began,
+ *	   since what is behind may never reach the disk;
+ *	3. L is cut there, which gives back what was preallocated.
  * A crash anywhere in between leaves L as it was and a segment without a head, which is removed.
  * If there is nothing to write again, L + 1 is made with the first record that comes.
+ *
+ * Where nothing of L is kept, not even its head is known to be on the disk. Then L + 1 names the
+ * segment before L, and L, if it is found again, is removed: a segment whose successor names one
+ * before it never counted.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +56,7 @@ struct opening {
 	struct found *found;
 	size_t count;
 	struct blob_position position;
+	uint64_t durable; /* LSN: up to it the log was synced, says the index or an image */
 	blob_replay_function *replay;
 	void *context;
 	struct blob_report *report;
@@ -91,6 +98,30 @@ static void note_damage(struct blob_report *r, uint64_t count, const struct why 
 	r->damaged += count;
 }
 
+/* A segment whose successor names one before it: what counted of it was written again there. */
+static enum result drop_superseded(struct opening *o, struct file_system *fs, struct why *why)
+{
+	size_t first = o->count; /* what is kept gathers at the end */
+
+	for (size_t i = o->count; i-- > 0;) {
+		struct found *f = &o->found[i], *next = &o->found[first];
+		char name[SEGMENT_NAME];
+		enum result result;
+
+		if (first == o->count || next->headless || next->head.previous >= f->head.number) {
+			o->found[--first] = *f;
+			continue;
+		}
+		file_close(&f->file);
+		segment_name(name, "log", f->head.number);
+		if (!o->check_only && (result = file_remove(fs, name, why)) != OK)
+			return result;
+	}
+	o->count -= first;
+	memmove(o->found, o->found + first, o->count * sizeof(*o->found));
+	return OK;
+}
+
 /* A headless segment behind all others was never born; anywhere else it is damage, but its records
  * are looked at all the same. */
 static enum result settle_segments(struct opening *o, struct file_system *fs, struct why *why)
@@ -108,6 +139,8 @@ static enum result settle_segments(struct opening *o, struct file_system *fs, st
 		                       (result = file_directory_sync(fs, "log", why)) != OK))
 			return result;
 	}
+	if ((result = drop_superseded(o, fs, why)) != OK)
+		return result;
 	for (size_t i = 0; i < o->count; i++) {
 		struct found *f = &o->found[i], *next = f + 1;
 		bool last = i + 1 == o->count;
@@ -189,8 +222,6 @@ static enum result replay_in_place(struct opening *o, const struct found *f, boo
 		if ((result = give(o, &v, f->head.number, v.offset, why)) != OK)
 			break;
 	}
-	if (last && o->log)
-		o->log->last_end = s.offset;
 	scan_finish(o, &s);
 	return result == NOT_FOUND ? OK : result;
 }
@@ -239,14 +270,14 @@ static void become(struct blob_log *l, struct file *f, uint32_t number, uint64_t
 		l->segments[l->segment_count - 1].current = false;
 	segment_add(l, (struct blob_segment){number, SEGMENT_HEAD, first_lsn, true});
 	l->file = f;
-	l->segment = number;
+	l->segment = l->last_number = number;
 	l->offset = SEGMENT_HEAD;
 }
 
 /* The next segment, head synced. */
 static enum result open_next(struct blob_log *l, bool urgent, struct why *why)
 {
-	uint32_t number = l->last_segment + 1;
+	uint32_t number = l->last_number + 1;
 	struct file *f;
 	enum result result = create(l, number, urgent, &f, why);
 
@@ -296,7 +327,7 @@ static enum result copy_records(struct opening *o, const struct found *last, str
 static enum result rewrite_end(struct opening *o, const struct found *last, struct why *why)
 {
 	struct blob_log *l = o->log;
-	uint32_t number = last->head.number + 1;
+	uint32_t number = l->last_number + 1;
 	uint64_t end = 0, first = o->position.lsn + 1;
 	struct file *f;
 	struct found again;
@@ -320,20 +351,56 @@ static enum result rewrite_end(struct opening *o, const struct found *last, stru
 	return result;
 }
 
-/* How far the last segment is valid, and whether there is anything beyond the position. */
+/* How far the last segment is valid, and whether there is anything that may not be durable: then it
+ * is kept up to there only. */
 static bool measure_last(struct opening *o, const struct found *last)
 {
 	struct record_scan s = scan_begin(o, last, true);
 	struct record_view v;
+	uint64_t durable_end = s.offset;
 	bool beyond = false;
 
 	while (record_next(&s, &v, NULL) == OK) {
 		saw(o->log, &v);
-		beyond = beyond || v.head.lsn > o->position.lsn;
+		if (v.head.lsn <= o->durable)
+			durable_end = s.offset;
+		else
+			beyond = true;
 	}
-	o->log->last_end = s.offset > SEGMENT_HEAD ? s.offset : SEGMENT_HEAD;
+	o->log->last_end = beyond ? durable_end : s.offset;
+	if (o->log->last_end <= SEGMENT_HEAD && !last->headless) {
+		o->log->last_segment = last->head.previous;
+		o->log->last_end = last->head.previous_end;
+	}
 	scan_finish(o, &s);
 	return beyond;
+}
+
+static enum result replay_durable(struct opening *o, const struct found *last, struct why *why)
+{
+	struct record_scan s = scan_begin(o, last, true);
+	struct record_view v;
+	enum result result = OK;
+
+	while (result == OK && (result = record_next(&s, &v, why)) == OK &&
+	       v.head.lsn <= o->durable)
+		result = give(o, &v, last->head.number, v.offset, why);
+	record_scan_done(&s);
+	return result == NOT_FOUND ? OK : result;
+}
+
+/* The table's row of a segment of which nothing is kept. */
+static void segment_forget(struct blob_log *l, uint32_t number)
+{
+	size_t kept = 0;
+
+	pthread_mutex_lock(&l->lock);
+	for (size_t i = 0; i < l->segment_count; i++) {
+		if (l->segments[i].number != number)
+			l->segments[kept++] = l->segments[i];
+	}
+	l->segment_count = kept;
+	pthread_mutex_unlock(&l->lock);
 }
 
 static enum result cut_last(struct opening *o, const struct found *last, struct why *why)
@@ -343,6 +410,10 @@ static enum result cut_last(struct opening *o, const struct found *last, struct 
 	enum result result;
 
 	segment_name(name, "log", last->head.number);
+	if (o->log->last_segment != last->head.number) {
+		segment_forget(o->log, last->head.number);
+		return file_remove(o->log->fs, name, why);
+	}
 	if ((result = file_open(o->log->fs, name, FILE_WRITE, &f, why)) != OK)
 		return result;
 	result = file_truncate(f, o->log->last_end, why);
@@ -355,6 +426,7 @@ static enum result replay_all(struct opening *o, struct why *why)
 	struct blob_log *l = o->log;
 	enum result result = OK;
 
+	l->last_number = o->position.segment; /* it may be gone, and is not used again */
 	for (size_t i = 0; i < o->count; i++) {
 		struct found *f = &o->found[i];
 		uint64_t size = 0;
@@ -369,7 +441,9 @@ static enum result replay_all(struct opening *o, struct why *why)
 		                                     f->end == UINT64_MAX ? size : f->end,
 		                                     f->head.first_lsn, false});
 		l->last_segment = f->head.number;
-		if (f->head.number < o->position.segment)
+		if (l->last_number < f->head.number)
+			l->last_number = f->head.number;
+		if (f->head.number < o->position.segment && !last)
 			continue;
 		if (!last) {
 			if ((result = replay_in_place(o, f, false, why)) != OK)
@@ -379,7 +453,8 @@ static enum result replay_all(struct opening *o, struct why *why)
 		bool beyond = measure_last(o, f);
 
 		l->segments[l->segment_count - 1].size = l->last_end;
-		if (beyond && (result = rewrite_end(o, f, why)) != OK)
+		if ((result = replay_durable(o, f, why)) != OK ||
+		    (beyond && (result = rewrite_end(o, f, why)) != OK))
 			return result;
 		result = cut_last(o, f, why);
 	}
@@ -438,6 +513,9 @@ enum result blob_log_open(struct file_system *fs, const struct blob_options *opt
 	*report = (struct blob_report){0};
 	l->fs = fs;
 	l->options = *options;
+	o.durable = blob_image_newest(fs);
+	if (o.durable < from->lsn)
+		o.durable = from->lsn;
 	l->lsn = from->lsn;
 	l->group = 1;
 	pthread_mutex_init(&l->lock, NULL);
