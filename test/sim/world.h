@@ -1,0 +1,62 @@
+/* A store on a disk that can fail, asked by scripted peers, all in one thread. */
+#ifndef TEST_SIM_WORLD_H
+#define TEST_SIM_WORLD_H
+
+#include "disk.h"
+#include "model.h"
+#include "store/store.h"
+
+enum { OPS = 8 };
+
+struct world {
+	uint64_t seed, random;
+	struct disk *disk;
+	struct config *config;
+	struct store *store; /* NULL: down */
+	time_ms now;
+	uint32_t numbers, spools, next_tag;
+	struct arena arena; /* of the answer that call() gave */
+	struct op ops[OPS]; /* under way */
+	unsigned op_count;
+	struct model model;
+	struct why failure; /* set: a promise was broken */
+	bool full;          /* the disk is */
+	/* what happened, for the summary */
+	uint64_t asks, answers_ok, crashes, cuts_in_recovery, rebuilt, in_doubt, in_doubt_done;
+};
+
+void world_begin(struct world *w, uint64_t seed);
+void world_end(struct world *w);
+uint64_t world_draw(struct world *w, uint64_t below);
+bool world_chance(struct world *w, unsigned percent);
+void world_broken(struct world *w, const char *format, ...) PRINTF(2, 3);
+static inline bool world_good(const struct world *w)
+{
+	return !w->failure.text[0];
+}
+
+/* Opens the store; false: it did not open (the disk lost power again, or w->failure). Grants are said again. */
+bool world_open(struct world *w);
+/* The process ends: cleanly, or not. */
+void world_close(struct world *w);
+bool world_down(const struct world *w); /* power is off, or the store says that it is at its end */
+
+/* Asks and steps until the answer is there. False: it never came, or the world went down; ret->result is LOST then. */
+bool world_call(struct world *w, unsigned role, uint64_t session, struct ask *a,
+                struct answer *ret);
+/* Spools and looks up what an operation needs; then puts it; its answer comes by world_run. */
+void world_prepare(struct world *w, struct op *o);
+void world_put(struct world *w, struct op *o);
+/* Steps in a random order until nothing waits or the world is down. */
+void world_run(struct world *w);
+
+uint32_t world_tag(uint64_t size); /* which mail has this size; UINT32_MAX: none */
+/* Everything as a client sees it. */
+bool world_look(struct world *w, struct seen *ret, bool entries);
+/* Reads every mail and compares it, octet by octet. */
+bool world_read_all(struct world *w);
+bool world_accounts(struct world *w); /* makes them */
+
+enum { FRONT_MX = 200, FRONT_ACCESS = 300 }; /* sessions; access: + account */
+
+#endif
