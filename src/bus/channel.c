@@ -9,7 +9,7 @@
 #include "bus/frame.h"
 #include "sys/socket.h"
 
-/* An ask's way through a channel: waiting (more than LIMIT_ASKS_CHANNEL are open) -> out (sent as the socket takes
+/* An ask's way through a channel: waiting (no hello yet, or LIMIT_ASKS_CHANNEL are open) -> out (sent as the socket takes
  * it) -> open until its answer -> or refused, when the peer is gone: a LOST or UNAVAILABLE of our own making.
  *
  * Nothing that the peer does is handled inside channel_ask, channel_answer or channel_event: a failed send only
@@ -53,7 +53,12 @@ struct channel {
 	int fd;
 	struct channel *other; /* in memory: the other end, NULL without a peer */
 	bool peer_died;        /* in memory: once the inbox is empty; else: a send failed */
-	bool has_peer, greeted;
+	bool has_peer;
+	bool quiet;     /* we have not said hello yet */
+	bool greeted;   /* the peer has */
+	bool late;      /* the peer has not, for too long: asks do not wait for it any more */
+	bool say_ready; /* in memory: ops.ready is due */
+	struct loop_timer *hello_timer;
 	unsigned self, self_worker, peer, peer_worker;
 	const struct channel_ops *ops;
 	void *context;
@@ -154,6 +159,11 @@ static void note_death(struct channel *c)
 	wake(c);
 }
 
+static bool is_usable(const struct channel *c)
+{
+	return c->has_peer && !c->quiet && c->greeted;
+}
+
 /* False: it must wait for the socket. */
 static bool send_now(struct channel *c, struct bytes octets)
 {
@@ -184,7 +194,7 @@ static void send_events(struct channel *c)
 {
 	struct map_entry *e;
 
-	for (size_t at = 0; !c->out.first && c->has_peer && (e = map_each(&c->events, &at));) {
+	for (size_t at = 0; !c->out.first && is_usable(c) && (e = map_each(&c->events, &at));) {
 		struct wire key = wire_of(bytes_of(e->key, e->key_len));
 		uint64_t session = 0;
 		unsigned flags = (unsigned)(uintptr_t)e->value;
@@ -215,7 +225,7 @@ static void send_waiting(struct channel *c)
 {
 	struct message *m;
 
-	while (c->has_peer && c->open.count < LIMIT_ASKS_CHANNEL && (m = shift(&c->waiting))) {
+	while (is_usable(c) && c->open.count < LIMIT_ASKS_CHANNEL && (m = shift(&c->waiting))) {
 		(void)keys_add(&c->open, m->key);
 		send_or_queue(c, bytes_of(m->octets, m->len));
 		memory_free(m);
@@ -224,7 +234,7 @@ static void send_waiting(struct channel *c)
 
 void channel_ask(struct channel *c, const struct ask *a)
 {
-	if (!c->has_peer) {
+	if (!c->has_peer || c->late) {
 		refuse(c, key_of(a), UNAVAILABLE);
 		return;
 	}
@@ -232,7 +242,7 @@ void channel_ask(struct channel *c, const struct ask *a)
 	ask_encode(a, &c->encoded);
 	if (buf_len(&c->encoded) > LIMIT_MESSAGE) {
 		refuse(c, key_of(a), TOO_BIG);
-	} else if (c->waiting.first || !keys_add(&c->open, key_of(a))) {
+	} else if (!is_usable(c) || c->waiting.first || !keys_add(&c->open, key_of(a))) {
 		push(&c->waiting, buf_bytes(&c->encoded), key_of(a));
 	} else {
 		send_or_queue(c, buf_bytes(&c->encoded));
@@ -267,25 +277,40 @@ static void close_connection(struct channel *c)
 	loop_watch_free(&c->watch);
 	socket_close(&c->fd);
 	c->other = NULL;
-	c->has_peer = c->greeted = c->peer_died = false;
+	c->has_peer = c->quiet = c->greeted = c->late = c->peer_died = c->say_ready = false;
+	if (c->hello_timer)
+		loop_timer_stop(c->hello_timer);
 	drop_queue(&c->out);
 	drop_queue(&c->inbox);
 	map_done(&c->events);
 	c->serving.count = 0;
 }
 
-static void lose_peer(struct channel *c, const char *broken)
+static void refuse_waiting(struct channel *c, enum result result)
 {
 	struct message *m;
 
+	while ((m = shift(&c->waiting))) {
+		refuse(c, m->key, result);
+		memory_free(m);
+	}
+}
+
+static void on_hello_time(void *context)
+{
+	struct channel *c = context;
+
+	c->late = true;
+	refuse_waiting(c, UNAVAILABLE);
+}
+
+static void lose_peer(struct channel *c, const char *broken)
+{
 	close_connection(c);
 	for (size_t i = 0; i < c->open.count; i++)
 		refuse(c, c->open.all[i], LOST);
 	c->open.count = 0;
-	while ((m = shift(&c->waiting))) {
-		refuse(c, m->key, LOST);
-		memory_free(m);
-	}
+	refuse_waiting(c, LOST);
 	if (c->ops->lost)
 		c->ops->lost(c->context, c, broken);
 }
@@ -378,6 +403,18 @@ static const char *receive_event(struct channel *c, struct bytes in)
 	return NULL;
 }
 
+static void take_hello(struct channel *c)
+{
+	c->greeted = true;
+	c->late = false;
+	if (c->hello_timer)
+		loop_timer_stop(c->hello_timer);
+	send_waiting(c);
+	send_events(c);
+	if (c->ops->ready)
+		c->ops->ready(c->context, c);
+}
+
 static const char *receive(struct channel *c, struct bytes in)
 {
 	const char *broken;
@@ -385,7 +422,8 @@ static const char *receive(struct channel *c, struct bytes in)
 	arena_reset(&c->arena);
 	if (!c->greeted) {
 		broken = frame_check_hello(in, c->peer, c->peer_worker);
-		c->greeted = !broken;
+		if (!broken)
+			take_hello(c);
 		return broken;
 	}
 	switch (in.ptr[0]) {
@@ -447,12 +485,16 @@ static struct channel *make(unsigned self, unsigned self_worker, unsigned peer,
 	return c;
 }
 
-static void greet(struct channel *c)
+void channel_greet(struct channel *c)
 {
-	c->has_peer = true;
+	if (!c->has_peer || !c->quiet)
+		return;
+	c->quiet = false;
 	buf_clear(&c->encoded);
 	frame_hello(&c->encoded, c->self, c->self_worker);
 	send_or_queue(c, buf_bytes(&c->encoded));
+	send_waiting(c);
+	send_events(c);
 }
 
 struct channel *channel_new(struct loop *l, int fd, unsigned self, unsigned self_worker,
@@ -463,18 +505,26 @@ struct channel *channel_new(struct loop *l, int fd, unsigned self, unsigned self
 
 	c->loop = l;
 	c->incoming = memory_get(LIMIT_MESSAGE);
+	c->hello_timer = loop_timer_new(l, on_hello_time, c);
 	if (fd >= 0)
 		channel_attach(c, fd);
 	return c;
 }
 
-void channel_attach(struct channel *c, int fd)
+void channel_attach_quiet(struct channel *c, int fd)
 {
 	if (c->has_peer)
 		lose_peer(c, NULL);
 	c->fd = fd;
 	c->watch = loop_watch_new(c->loop, fd, LOOP_READ, on_ready, c);
-	greet(c);
+	c->has_peer = c->quiet = true;
+	loop_timer_set(c->hello_timer, CHANNEL_HELLO_MS);
+}
+
+void channel_attach(struct channel *c, int fd)
+{
+	channel_attach_quiet(c, fd);
+	channel_greet(c);
 }
 
 void channel_free(struct channel **pc)
@@ -488,6 +538,7 @@ void channel_free(struct channel **pc)
 		c->other->other = NULL;
 	close_connection(c);
 	loop_task_cancel(&c->task);
+	loop_timer_free(&c->hello_timer);
 	drop_queue(&c->waiting);
 	while ((f = c->refused)) {
 		c->refused = f->next;
@@ -507,8 +558,10 @@ void channel_join(struct channel *a, struct channel *b)
 	assert(!a->loop && !b->loop && !a->has_peer && !b->has_peer);
 	a->other = b;
 	b->other = a;
-	greet(a);
-	greet(b);
+	/* Both are there: nobody has to say hello. */
+	a->has_peer = b->has_peer = true;
+	a->greeted = b->greeted = true;
+	a->say_ready = b->say_ready = true;
 }
 
 void channel_pair_new(const struct channel_end *a, const struct channel_end *b,
@@ -526,6 +579,11 @@ bool channel_step(struct channel *c)
 
 	if (deliver_refused(c))
 		return true;
+	if (c->say_ready) {
+		c->say_ready = false;
+		if (c->ops->ready)
+			c->ops->ready(c->context, c);
+	}
 	m = shift(&c->inbox);
 	if (!m) {
 		if (!c->peer_died)

@@ -10,6 +10,8 @@
  * - Every ask gets exactly one answer, in any order, on a later round of the loop, never inside
  * channel_ask. When the peer dies all open and waiting ones get LOST; while there is no peer a new
  * one gets UNAVAILABLE.
+ * - Each end says hello when its process is ready to serve. Until the peer has, asks wait here, for CHANNEL_HELLO_MS at
+ *   most; then they get UNAVAILABLE until it has.
  * - An event is a word of flags for a session, merged with what was not sent yet.
  * - What comes in is checked against the ask table: a peer that asks what it may not, answers what
  * nobody asked, or sends what does not decode has broken the channel: ops.lost says why, and the
@@ -25,6 +27,8 @@
 #include "ask/ask.h"
 #include "sys/loop.h"
 
+enum { CHANNEL_HELLO_MS = 2000 };
+
 struct channel;
 
 struct channel_ops {
@@ -37,6 +41,8 @@ struct channel_ops {
 	 * else what rule it broke. Comes before the LOST answers. The channel stays and waits for
 	 * channel_attach. */
 	void (*lost)(void *context, struct channel *c, const char *broken);
+	/* The peer has said hello: from now on it answers. NULL is fine. */
+	void (*ready)(void *context, struct channel *c);
 };
 
 /* fd -1: no peer yet. The channel owns fd. self and peer are enum role_bit. */
@@ -47,6 +53,9 @@ void channel_free(struct channel **c); /* open asks are forgotten without an ans
 
 /* A new peer process in the place of the former one. */
 void channel_attach(struct channel *c, int fd);
+/* The same for a process that is not ready yet: hello is said by channel_greet. */
+void channel_attach_quiet(struct channel *c, int fd);
+void channel_greet(struct channel *c); /* said already: nothing happens */
 
 void channel_ask(struct channel *c, const struct ask *a);
 /* Ignored when the peer that asked is gone (a later peer's open asks are told apart by session and

@@ -195,11 +195,20 @@ static void on_lost(void *context, struct channel *c, const char *broken)
 		r->role->ops->peer_lost(r, c);
 }
 
+static void on_ready(void *context, struct channel *c)
+{
+	struct role_context *r = context;
+
+	if (r->role->ops->peer_back)
+		r->role->ops->peer_back(r, c);
+}
+
 static const struct channel_ops channel_ops = {
         .ask = on_ask,
         .answer = on_answer,
         .event = on_event,
         .lost = on_lost,
+        .ready = on_ready,
 };
 
 /* A role that answers nobody gets no ask op: the bus then calls an ask a broken rule. */
@@ -207,29 +216,37 @@ static const struct channel_ops channel_ops_asker = {
         .answer = on_answer,
         .event = on_event,
         .lost = on_lost,
+        .ready = on_ready,
 };
 
-static struct role_peer *add_peer(struct role_context *r, unsigned role, unsigned worker, int fd)
+static struct role_peer *add_peer(struct role_context *r, unsigned role, unsigned worker)
 {
 	struct role_peer *p = NEW(struct role_peer);
 	const struct channel_ops *ops = r->role->ops->ask ? &channel_ops : &channel_ops_asker;
 
-	p->channel = channel_new(r->loop, fd, r->role->bit, r->worker, role, worker, ops, r);
+	p->channel = channel_new(r->loop, -1, r->role->bit, r->worker, role, worker, ops, r);
 	p->next = r->private->peers;
 	r->private->peers = p;
 	return p;
 }
 
+/* Who says hello serves: before start() has done its work, nobody hears it. */
 static void take_channel(struct role_context *r, const struct order *o, int fd)
 {
 	struct role_peer *p = find_peer(r, o->role, o->worker);
 
-	if (p)
+	if (!p)
+		p = add_peer(r, o->role, o->worker);
+	if (r->private->running)
 		channel_attach(p->channel, fd);
 	else
-		p = add_peer(r, o->role, o->worker, fd);
-	if (r->private->running && r->role->ops->peer_back)
-		r->role->ops->peer_back(r, p->channel);
+		channel_attach_quiet(p->channel, fd);
+}
+
+static void greet_all(struct role_context *r)
+{
+	for (struct role_peer *p = r->private->peers; p; p = p->next)
+		channel_greet(p->channel);
 }
 
 /* An asker finds its channels there from the start; without a peer they answer UNAVAILABLE. */
@@ -237,7 +254,7 @@ static void add_missing_peers(struct role_context *r)
 {
 	for (unsigned bit = 1; bit; bit <<= 1)
 		if (r->role->answerers & bit && !find_peer(r, bit, 0))
-			add_peer(r, bit, 0, -1);
+			add_peer(r, bit, 0);
 }
 
 static void take_sign_channel(struct role_context *r, const struct order *o, int fd)
@@ -499,6 +516,7 @@ static void begin(struct role_context *r, struct early_sign **signs)
 		role_fail(r, &why);
 	r->private->running = true;
 	take_early_signs(r, signs);
+	greet_all(r);
 	for (struct role_listener *l = r->listeners; l; l = l->next)
 		if (ops->listener)
 			ops->listener(r, l);

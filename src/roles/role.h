@@ -62,8 +62,8 @@ struct role_ops {
 	void (*event)(struct role_context *r, struct channel *c, uint64_t session, unsigned events);
 	void (*peer_lost)(struct role_context *r,
 	                  struct channel *c); /* it died; LOST answers follow */
-	void (*peer_back)(struct role_context *r,
-	                  struct channel *c); /* a new process in its place (same channel) */
+	/* A process is there (again, or for the first time) and ready to answer: the same channel. */
+	void (*peer_back)(struct role_context *r, struct channel *c);
 
 	/* A listener opened (at start: for each, after start()) or is to be closed; l is the context's. */
 	void (*listener)(struct role_context *r, struct role_listener *l);

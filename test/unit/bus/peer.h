@@ -17,7 +17,7 @@ struct peer {
 	size_t results[RESULT_COUNT];
 	uint64_t session;
 	unsigned events, event_count;
-	size_t lost;
+	size_t lost, ready;
 	const char *broken;
 	bool silent; /* answers later */
 };
@@ -92,8 +92,16 @@ static inline void peer_on_lost(void *context, struct channel *c, const char *br
 	p->broken = broken;
 }
 
+static inline void peer_on_ready(void *context, struct channel *c)
+{
+	struct peer *p = context;
+
+	(void)c;
+	p->ready++;
+}
+
 static const struct channel_ops peer_ops = {peer_on_ask, peer_on_answer, peer_on_event,
-                                            peer_on_lost};
+                                            peer_on_lost, peer_on_ready};
 
 static inline uint64_t peer_session(unsigned role, unsigned worker, uint64_t counter)
 {

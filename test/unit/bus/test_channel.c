@@ -95,7 +95,7 @@ static void neither_side_blocks(void **state)
 
 		channel_ask(w->mx.channel, &a);
 	}
-	assert_int_equal(channel_open(w->mx.channel), LIMIT_ASKS_CHANNEL);
+	settle(w);
 	while (w->mx.answered < COUNT)
 		loop_step(w->loop, true);
 	assert_int_equal(w->store.asked, COUNT);
@@ -174,6 +174,85 @@ static void without_a_peer_all_is_unavailable(void **state)
 	peer_ask_route(&w->mx, 2);
 	settle(w);
 	assert_string_equal(w->mx.log, "answer ROUTE 1 unavailable;answer ROUTE 2 unavailable;");
+}
+
+static int raw_peer(struct world *w)
+{
+	struct why why;
+	int ends[2];
+
+	assert_int_equal(socket_pair(ends, &why), OK);
+	channel_attach(w->mx.channel, ends[0]);
+	return ends[1];
+}
+
+static void asks_wait_for_hello(void **state)
+{
+	struct world *w = *state;
+	struct buf hello = {0};
+	char room[LIMIT_MESSAGE];
+	size_t len;
+
+	w->mx.channel = channel_new(w->loop, -1, MX, 0, STORE, 0, &peer_ops, &w->mx);
+	w->raw = raw_peer(w);
+	peer_ask_route(&w->mx, 1);
+	settle(w);
+	assert_int_equal(socket_receive(w->raw, room, sizeof(room), &len), OK); /* our hello */
+	assert_int_equal(socket_receive(w->raw, room, sizeof(room), &len), UNAVAILABLE);
+	assert_int_equal(w->mx.ready, 0);
+	frame_hello(&hello, STORE, 0);
+	assert_int_equal(socket_send(w->raw, buf_bytes(&hello)), OK);
+	settle(w);
+	assert_int_equal(w->mx.ready, 1);
+	assert_int_equal(socket_receive(w->raw, room, sizeof(room), &len), OK);
+	assert_int_equal(room[0], FRAME_ASK);
+	buf_done(&hello);
+}
+
+static void asks_do_not_wait_for_ever(void **state)
+{
+	struct world *w = *state;
+	struct buf hello = {0};
+
+	w->mx.channel = channel_new(w->loop, -1, MX, 0, STORE, 0, &peer_ops, &w->mx);
+	w->raw = raw_peer(w);
+	peer_ask_route(&w->mx, 1);
+	while (w->mx.answered == 0) /* CHANNEL_HELLO_MS */
+		loop_step(w->loop, true);
+	peer_ask_route(&w->mx, 2);
+	settle(w);
+	assert_string_equal(w->mx.log, "answer ROUTE 1 unavailable;answer ROUTE 2 unavailable;");
+	/* Late is not never. */
+	frame_hello(&hello, STORE, 0);
+	assert_int_equal(socket_send(w->raw, buf_bytes(&hello)), OK);
+	settle(w);
+	assert_int_equal(w->mx.ready, 1);
+	peer_ask_route(&w->mx, 3);
+	assert_int_equal(channel_open(w->mx.channel), 1);
+	buf_done(&hello);
+}
+
+static void a_quiet_end_is_greeted_by_later(void **state)
+{
+	struct world *w = *state;
+	struct why why;
+	int ends[2];
+
+	assert_int_equal(socket_pair(ends, &why), OK);
+	w->mx.channel = channel_new(w->loop, ends[0], MX, 0, STORE, 0, &peer_ops, &w->mx);
+	w->store.channel = channel_new(w->loop, -1, STORE, 0, MX, 0, &peer_ops, &w->store);
+	channel_attach_quiet(w->store.channel, ends[1]);
+	peer_ask_route(&w->mx, 1);
+	channel_event(w->store.channel, 5, 1);
+	settle(w);
+	assert_int_equal(w->mx.ready, 0);
+	assert_int_equal(w->store.ready, 1);
+	assert_int_equal(w->store.asked, 0);
+	channel_greet(w->store.channel);
+	settle(w);
+	assert_int_equal(w->mx.ready, 1);
+	assert_int_equal(w->mx.results[OK], 1);
+	assert_int_equal(w->mx.events, 1);
 }
 
 static void events_are_merged_while_the_way_is_full(void **state)
@@ -315,6 +394,9 @@ int main(void)
 	        CASE(death_answers_all_with_lost),
 	        CASE(a_new_peer_is_attached),
 	        CASE(without_a_peer_all_is_unavailable),
+	        CASE(asks_wait_for_hello),
+	        CASE(asks_do_not_wait_for_ever),
+	        CASE(a_quiet_end_is_greeted_by_later),
 	        CASE(events_are_merged_while_the_way_is_full),
 	        CASE(nonsense_breaks_the_channel),
 	        CASE(an_unknown_kind_breaks_the_channel),
