@@ -112,8 +112,10 @@ static void on_lost(void *context, struct channel *c, const char *broken)
 		r->role->ops->peer_lost(r, c);
 }
 
-static const struct channel_ops channel_ops = {on_ask, on_answer, on_event, on_lost};
-static const struct channel_ops asker_ops = {NULL, on_answer, on_event, on_lost};
+static const struct channel_ops channel_ops = {
+        .ask = on_ask, .answer = on_answer, .event = on_event, .lost = on_lost};
+static const struct channel_ops asker_ops = {
+        .answer = on_answer, .event = on_event, .lost = on_lost};
 
 struct channel *house_connect(struct house *h, unsigned peer, unsigned worker,
                               const struct channel_ops *ops, void *context)

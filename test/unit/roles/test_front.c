@@ -263,8 +263,10 @@ static void nothing_lost(void *context, struct channel *c, const char *broken)
 	assert_null(broken);
 }
 
-static const struct channel_ops peer_ops = {store_ask, nothing_answered, nothing_happened,
-                                            nothing_lost};
+static const struct channel_ops peer_ops = {.ask = store_ask,
+                                            .answer = nothing_answered,
+                                            .event = nothing_happened,
+                                            .lost = nothing_lost};
 
 static const struct role_ops front_ops = {
         .answer = front_answer,

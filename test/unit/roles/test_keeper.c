@@ -117,8 +117,10 @@ static void lost(void *context, struct channel *c, const char *broken)
 	assert_null(broken);
 }
 
-static const struct channel_ops store_ops = {store_ask, store_answered, front_event_came, lost};
-static const struct channel_ops front_ops = {NULL, front_answered, front_event_came, lost};
+static const struct channel_ops store_ops = {
+        .ask = store_ask, .answer = store_answered, .event = front_event_came, .lost = lost};
+static const struct channel_ops front_ops = {
+        .answer = front_answered, .event = front_event_came, .lost = lost};
 
 /* ---- the world ---- */
 
