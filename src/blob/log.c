@@ -569,6 +569,9 @@ void blob_log_free(struct blob_log **log)
 
 	if (!l)
 		return;
+	if (l->file && !l->failed && !l->group_written &&
+	    file_truncate(l->file, l->offset, NULL) != OK) /* gives back what was reserved */
+		l->failed = true;
 	for (size_t at = 0; (e = map_each(&l->handles, &at));) {
 		struct segment_handle *h = e->value;
 

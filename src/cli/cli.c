@@ -76,6 +76,10 @@ static const struct cli_command commands[] = {
         {"sweep", NULL, "", 0, 0, FOLDER, "", "give back the space of deleted mail now", cli_sweep},
         {"image", NULL, "", 0, 0, FOLDER, "", "write an image of the index into the log now",
          cli_image},
+        {"fsck", NULL, "", 0, 0, LISTING, "",
+         "prove that log, index and queue agree; the server must be stopped\nWhat is derived is put "
+         "right, what the disk lost is named (exit 1).",
+         cli_fsck},
 };
 enum { COMMANDS = sizeof(commands) / sizeof(*commands) };
 
