@@ -15,9 +15,9 @@ sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE.parents[1] / "bench"))
 import instance  # noqa: E402
 import peers  # noqa: E402
+from talk import PASSWORD  # noqa: E402
 
 LOOPBACKS = ("127.0.0.1", "::1")
-PASSWORD = "correct horse"
 JAPANESE_PASSWORD = "秘密のパスワード"
 
 

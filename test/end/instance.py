@@ -1,6 +1,7 @@
 """An instance of Hikyaku for tests and the bench: its folder, its ports, its processes."""
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -17,9 +18,11 @@ def binary():
     return pathlib.Path(os.environ.get("HIKYAKU", ROOT / "build" / "hikyaku")).resolve()
 
 
-def free_base(start=28000, end=32000):
-    """A --ports BASE whose ports nobody listens on."""
-    for base in range(start, end, 1000):
+def free_base(start=28000, end=31900):
+    """A --ports BASE whose ports nobody listens on; by chance, so that two runs at once rarely meet."""
+    bases = list(range(start, end, 100))
+    random.shuffle(bases)
+    for base in bases:
         if all(port_free(base + p) for p in STANDARD.values()):
             return base
     raise RuntimeError(f"no free ports between {start} and {end}")
@@ -107,13 +110,16 @@ class Instance:
             [*self.wrapper, str(binary()), "serve", str(self.dir)], stdin=subprocess.DEVNULL, stdout=self.log,
             stderr=self.log, env=self.env, start_new_session=True)
         if wait and not wait_for(lambda: self.process.poll() is not None or self.ready(), seconds):
+            self.kill()
             raise RuntimeError(f"not serving after {seconds} s:\n{self.log_text()[-3000:]}")
         if wait and self.process.poll() is not None:
-            raise RuntimeError(f"serve ended with {self.process.returncode}:\n{self.log_text()[-3000:]}")
+            code, self.process = self.process.returncode, None
+            raise RuntimeError(f"serve ended with {code}:\n{self.log_text()[-3000:]}")
         return self
 
     def ready(self):
-        return all(listening(self.port(p)) for p in ("smtp", "imap", "pop3")) and self.greets()
+        return ((self.dir / "run" / "admin.sock").exists() and self.greets()
+                and all(listening(self.port(p)) for p in ("imap", "pop3")))
 
     def greets(self):
         """A greeting, and a store behind it that knows the recipient or that it does not."""

@@ -13,8 +13,8 @@ import socket
 import ssl
 import time
 
-from conftest import PASSWORD
 
+PASSWORD = "correct horse"
 counter = itertools.count(int(time.time()) % 100000 * 1000)
 
 

@@ -85,7 +85,7 @@ def test_raw_eight_bit_headers(hikyaku):
 def test_mailbox_names(hikyaku):
     """Modified UTF-7 (RFC 3501, 5.1.3) by imaplib; UTF-8 for who enables rev2 (RFC 9051)."""
     c = imap(hikyaku)
-    name = "&kMpO9g-"  # 郵件
+    name = "&kPVO9g-"  # 郵件
     assert c.create(name)[0] == "OK"
     assert any(name.encode() in row for row in c.list()[1])
     assert c.select(name)[0] == "OK"

@@ -217,10 +217,10 @@ def test_proxy_protocol(fresh, version):
     h = fresh(start=False)
     extra = h.base + 26
     h.append("hikyaku.conf", f"""
-listener smtp {{ protocol smtp  address 127.0.0.1 ::1  port 25 }}
-listener imap {{ protocol imap  address 127.0.0.1 ::1  port 143 }}
-listener pop3 {{ protocol pop3  address 127.0.0.1 ::1  port 110 }}
-listener proxied {{ protocol smtp  address 127.0.0.1  port 26  proxy-from 127.0.0.1/32 }}
+listener smtp {{ protocol smtp  address 127.0.0.1 ::1 }}
+listener imap {{ protocol imap  address 127.0.0.1 ::1 }}
+listener pop3 {{ protocol pop3  address 127.0.0.1 ::1 }}
+listener proxied {{ protocol smtp  address 127.0.0.1  port {extra}  proxy-from 127.0.0.1/32 }}
 """)
     h.start()
     h.account("ken", "correct horse")
