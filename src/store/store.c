@@ -249,6 +249,18 @@ bool store_next_answer(struct store *s, struct store_peer *ret_to, struct answer
 	return j != NULL;
 }
 
+/* A reader that could not read the index knows nothing: its "not found" would be a wrong answer. */
+static enum result read_result(struct job *j, enum result result, struct why *why)
+{
+	struct why broken = {0};
+
+	if (db_failed(j->reader->db, &broken) == OK)
+		return result;
+	db_rollback(j->reader->db);
+	*why = broken;
+	return UNAVAILABLE;
+}
+
 bool store_read_step(struct store *s, unsigned reader)
 {
 	struct job *j;
@@ -263,7 +275,7 @@ bool store_read_step(struct store *s, unsigned reader)
 		return false;
 	j->reader = &s->readers[reader];
 	j->later = false;
-	result = j->run(s, j, &why);
+	result = read_result(j, j->run(s, j, &why), &why);
 	store_hold(s);
 	if (!j->later) {
 		job_finish(s, j, result, &why);
