@@ -19,6 +19,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import xml.etree.ElementTree as xml
@@ -220,8 +221,6 @@ def fuzz():
 # ---- all of it
 
 def build(kind, folder):
-    for old in folder.glob("asan-report*"):
-        old.unlink()
     started = time.monotonic()
     code, out = run(["tools/build", kind], 900)
     if code:
