@@ -327,7 +327,9 @@ static void watch(struct connection *c)
 {
 	unsigned events = 0;
 
-	if (!c->eof && buf_len(&c->in) == 0 && (!c->tls_asked || c->phase == PHASE_HANDSHAKE))
+	/* What TLS itself says (tickets, alerts, new keys) is bounded like an engine's output. */
+	if (!c->eof && buf_len(&c->in) == 0 && buf_len(&c->out) < ENGINE_OUTPUT_HIGH &&
+	    (!c->tls_asked || c->phase == PHASE_HANDSHAKE))
 		events |= LOOP_READ;
 	if (c->phase == PHASE_HANDSHAKE ? buf_len(&c->out) > 0 : !all_sent(c))
 		events |= LOOP_WRITE;
