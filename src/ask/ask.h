@@ -162,7 +162,8 @@ enum sort_action {
 	SORT_DEFER, /* u32 seconds; block reason: try again then */
 	SORT_HOLD,  /* block reason: until an operator says so; never alone forgotten */
 	SORT_DONE,  /* block reason: nothing more (bounced, or refused by the user's own rule) */
-	SORT_DELIVER, /* block account address; block mailbox name; u64 flags: put the mail there; aliases and dot files
+	SORT_DELIVER, /* block account address; block mailbox name; u64 flags: put the mail there (the mailbox is
+	                * made when it is missing); aliases and dot files
 	                * were followed already. Without room, or suspended, it becomes an entry of its own whose origin is
 	                * its recipient, which says the same */
 };

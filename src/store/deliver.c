@@ -211,6 +211,23 @@ void deliver(struct store *s, struct job *j, struct delivery *d, const struct re
 	}
 }
 
+/* Into a mailbox that a dot file names; one that is not there yet is made. */
+static void place_by_name(struct store *s, struct job *j, struct delivery *d, struct account *a,
+                          struct bytes name, uint64_t flags)
+{
+	struct mailbox born = {.next = {.uidnext = 1, .modseq = 1}};
+
+	if (!mailbox_by_name(a, name))
+		born.id = mailbox_for_delivery(s, j, a, name);
+	if (born.id == 0) {
+		deliver_place(s, j, d, a, name, flags);
+		return;
+	}
+	place(s, j, &born, d->mail, flags, d->size, NULL);
+	now_has_it(j, d, a);
+	d->refs++;
+}
+
 /* The account itself, aliases and dot files having been followed. What cannot be placed now becomes an entry that is its
  * own origin: it is placed later and never expanded again. */
 void deliver_account(struct store *s, struct job *j, struct delivery *d, const struct recipient *r,
@@ -230,7 +247,7 @@ void deliver_account(struct store *s, struct job *j, struct delivery *d, const s
 		deliver_entry(s, j, d, &own, ENTRY_READY, j->now + FULL_RETRY_S * 1000,
 		              BYTES("the mailbox is full"));
 	else
-		deliver_place(s, j, d, a, mailbox, flags);
+		place_by_name(s, j, d, a, mailbox, flags);
 }
 
 /* ---- COMMIT ---- */

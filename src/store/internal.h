@@ -389,6 +389,9 @@ struct keyword_map;
 void mailbox_change(struct job *j,
                     const struct mailbox *m); /* a MAILBOX effect with what next is */
 void mailboxes_first(struct store *s, struct job *j, uint64_t account);
+/* Makes the mailbox that a dot file names, with its parents, subscribed; its uidnext and modseq are 1. 0: no such name. */
+uint64_t mailbox_for_delivery(struct store *s, struct job *j, const struct account *a,
+                              struct bytes name);
 /* Adds the flags of these keywords, made where missing. */
 enum result keywords_add(struct store *s, struct job *j, struct mailbox *m, struct bytes names,
                          uint64_t *flags, struct why *why);
@@ -435,7 +438,8 @@ enum result read_mail(struct store *s, struct reader *r, uint64_t mail, uint64_t
 
 job_function run_route, run_spool, run_spool_drop, run_commit, run_committed;
 job_function run_mailboxes, run_mailbox_create, run_mailbox_delete, run_mailbox_rename;
-job_function run_subscribe, run_status, run_watch, run_uids, run_flags, run_summaries, run_read;
+job_function run_subscribe, run_status, run_watch, run_uids, run_flags, run_summaries, run_read,
+        run_read_many;
 job_function run_changes, run_flags_set, run_expunge, run_append, run_copy, run_mailbox_limits;
 job_function run_session_end, run_credential, run_credential_set, run_grant;
 job_function run_take, run_queue_read, run_sorted, run_admin, take_read;

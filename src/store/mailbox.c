@@ -122,6 +122,40 @@ static void make_parents(struct store *s, struct job *j, struct bytes name)
 	}
 }
 
+/* Is this job making a mailbox of this name already? */
+static bool born_in_job(const struct job *j, uint64_t account, struct bytes name)
+{
+	for (size_t i = 0; i < j->change_count; i++) {
+		const struct change *c = &j->changes[i];
+
+		if (c->kind == CHANGE_MAILBOX && c->mailbox.account == account &&
+		    bytes_equal(c->mailbox.name, name))
+			return true;
+	}
+	return false;
+}
+
+uint64_t mailbox_for_delivery(struct store *s, struct job *j, const struct account *a,
+                              struct bytes name)
+{
+	struct change *c;
+
+	name = tidy_name(&j->arena, name);
+	if (!name_valid(name) || born_in_job(j, a->id, name))
+		return 0;
+	j->alone = true;
+	for (size_t i = 1; i < name.len; i++) {
+		struct bytes parent = bytes_first(name, i);
+
+		if (name.ptr[i] == '/' && !mailbox_by_name(a, parent) &&
+		    !born_in_job(j, a->id, parent))
+			new_mailbox(s, j, a->id, parent, 0);
+	}
+	c = job_change(j, CHANGE_SUBSCRIPTION);
+	c->subscription = (struct change_subscription){a->id, name, 1};
+	return new_mailbox(s, j, a->id, name, 0);
+}
+
 /* ---- CREATE, DELETE, RENAME ---- */
 
 enum result run_mailbox_create(struct store *s, struct job *j, struct why *why)
