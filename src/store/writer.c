@@ -13,8 +13,9 @@
  *
  * What fails, and then what:
  *	no room for a record         DISK_FULL for that job; the others go on
- *	the index before 3           all is undone, DISK_FULL or UNAVAILABLE for the group, the log's
- *	                             group is forgotten (if part of it is on the disk already: as below)
+ *	the index before 3, full     all is undone, DISK_FULL for the group, the log's group is
+ *	                             forgotten (if part of it is on the disk already: as below)
+ *	the index before 3, else     everybody gets LOST, the store ends
  *	the sync                     everybody gets LOST, the store ends; never tried again
  *	the index's commit after 3   the same; the next start replays the log
  */
@@ -181,6 +182,16 @@ static void group_undo(struct store *s, struct job_list *group, enum result resu
 		job_put(&s->done, j);
 	}
 	store_let(s);
+}
+
+/* What is in memory may have been read from an index that cannot be read: only a new start mends that. */
+static void group_broken(struct store *s, struct job_list *group, enum result result,
+                         const struct why *why)
+{
+	if (result == DISK_FULL)
+		group_undo(s, group, result, why);
+	else
+		group_lost(s, group, why);
 }
 
 /* ---- one job ---- */
@@ -352,12 +363,14 @@ static void commit_group(struct store *s, struct job_list *group)
 	struct why why = {0};
 	enum result result;
 
-	if (s->in_group) {
+	if (s->in_group)
 		state_save(s, &at);
-		if ((result = db_failed(s->db, &why)) != OK) {
-			group_undo(s, group, result, &why);
-			return;
-		}
+	/* Also where nothing is to be written: a job that could not read saw nothing, and did nothing. */
+	if ((result = db_failed(s->db, &why)) != OK) {
+		group_broken(s, group, result, &why);
+		return;
+	}
+	if (s->in_group) {
 		if (blob_log_sync(s->log, &why) != OK || db_commit(s->db, &why) != OK) {
 			group_lost(s, group, &why);
 			return;
@@ -384,7 +397,7 @@ bool store_write_step(struct store *s)
 	if (gather_group(s, &group, &result, &why))
 		commit_group(s, &group);
 	else
-		group_undo(s, &group, result, &why);
+		group_broken(s, &group, result, &why);
 	s->in_group = false;
 	if (!store_failed(s, NULL))
 		upkeep(s);
