@@ -60,6 +60,17 @@ struct handle {
 	char name[128];
 };
 
+bool disk_trace;
+
+static void trace(const struct disk *d, const char *what, const char *name, uint64_t offset,
+                  uint64_t len)
+{
+	if (disk_trace)
+		printf("# %llu %s %s %llu+%llu%s\n", (unsigned long long)d->steps, what, name,
+		       (unsigned long long)offset, (unsigned long long)len,
+		       d->off ? " power off" : "");
+}
+
 uint64_t disk_random(uint64_t *state)
 {
 	uint64_t z = (*state += 0x9e3779b97f4a7c15u); /* SplitMix64 */
@@ -369,7 +380,8 @@ static enum result op_sync(struct file *f, struct why *why)
 	struct disk *d = h->disk;
 
 	if (d->off || !step(d))
-		return off(why);
+		return trace(d, "sync", h->name, 0, 0), off(why);
+	trace(d, d->sync_fails_in == 1 ? "sync fails" : "sync", h->name, 0, 0);
 	if (d->sync_fails_in && !--d->sync_fails_in) {
 		d->sync_failed = true;
 		inode_survive(d, h->inode);
@@ -399,6 +411,7 @@ static enum result op_truncate(struct file *f, uint64_t size, struct why *why)
 		return off(why);
 	if (no_space(h, size))
 		return why_set(why, DISK_FULL, "%s: No space left on device", h->name);
+	trace(h->disk, "truncate", h->name, size, 0);
 	change_add(h->inode, (struct change){.offset = size});
 	return step(h->disk) ? OK : off(why);
 }
@@ -518,6 +531,7 @@ static enum result fs_rename(struct file_system *fs, const char *from, const cha
 		return why_set(why, NOT_FOUND, "%s: No such file or directory", n ? to : from);
 	if (!step(d))
 		return off(why);
+	trace(d, "rename", to, 0, 0);
 	rename_in(d, entry_make(d, to), entry_make(d, from), n, false);
 	return OK;
 }
@@ -533,6 +547,7 @@ static enum result fs_remove(struct file_system *fs, const char *name, struct wh
 		return why_set(why, NOT_FOUND, "%s: No such file or directory", name);
 	if (!step(d))
 		return off(why);
+	trace(d, "remove", name, 0, 0);
 	rename_in(d, entry_make(d, name), SIZE_MAX, NULL, false);
 	return OK;
 }
@@ -597,6 +612,7 @@ static enum result fs_directory_sync(struct file_system *fs, const char *name, s
 
 	if (d->off || !step(d))
 		return off(why);
+	trace(d, "sync folder", name, 0, 0);
 	for (size_t i = 0; i < d->naming_count; i++)
 		if (!strcmp(d->namings[i].folder, name))
 			name_durably(d, &d->namings[i]);
@@ -739,6 +755,7 @@ static void drop_orphans(struct disk *d)
 
 void disk_power_cycle(struct disk *d)
 {
+	trace(d, "power cycle", "", 0, 0);
 	for (struct inode *n = d->inodes; n; n = n->next) {
 		inode_survive(d, n);
 		inode_settle(n);

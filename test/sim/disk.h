@@ -45,6 +45,7 @@ bool disk_damage(struct disk *d, const char *name, uint64_t offset, size_t len);
 /* Reads of this range of a file fail from now on; len 0: all work again. */
 void disk_fail_read(struct disk *d, const char *name, uint64_t offset, uint64_t len);
 
+extern bool disk_trace; /* tell each step on stdout */
 /* Writes all files as they are now into a folder of the real disk, for a look. */
 void disk_save(struct disk *d, const char *folder);
 

@@ -4,7 +4,7 @@
  *	test_sim                    all scenarios, in TAP
  *	test_sim SCENARIO SEED [N]  one run, with what happened; N: the step of the cut
  *
- * SIM_SAVE=folder keeps the disk of a run that failed. SIM_RUNS scales how many seeds run (100 is what `make test` does). A seed reproduces a run. */
+ * SIM_TRACE=1 tells each step of the disk. SIM_SAVE=folder keeps the disk of a run that failed. SIM_RUNS scales how many seeds run (100 is what `make test` does). A seed reproduces a run. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,10 +130,10 @@ static bool make_op(struct world *w, struct op *o)
 			o->flags |= MAIL_DELETED;
 		return pick_mails(w, o);
 	case OP_EXPUNGE:
-		pick_mails(w, o);
-		if (world_chance(w, 60))
+		/* "All" would or would not mean mails that are still on their way in the same batch. */
+		if (pick_mails(w, o) && world_chance(w, 60) && !w->op_count)
 			o->uid_count = 0;
-		return w->model.boxes[o->account][o->box].exists;
+		return o->uid_count || !w->op_count;
 	case OP_COPY:
 		o->move = world_draw(w, 2);
 		o->to = (unsigned)world_draw(w, BOXES);
@@ -206,10 +206,12 @@ static void tell_ops(const struct world *w)
 	for (unsigned i = 0; i < w->op_count; i++) {
 		const struct op *o = &w->ops[i];
 
-		tell("  %s a%u/%s to %s tag %u recipients %x (%s) way %u uids %u %s: %s",
+		tell("  %s a%u/%s to %s tag %u recipients %x (%s) way %u uids %u mode %u flags %x "
+		     "keywords %x %s: %s",
 		     op_name(o->kind), o->account, box_names[o->box], box_names[o->to], o->tag,
-		     o->recipients, recipient_names[o->recipient], o->way, o->uid_count,
-		     o->move ? "move" : "", in_doubt(o) ? "in doubt" : result_name(o->result));
+		     o->recipients, recipient_names[o->recipient], o->way, o->uid_count, o->mode,
+		     o->flags, o->keywords, o->move ? "move" : "",
+		     in_doubt(o) ? "in doubt" : result_name(o->result));
 	}
 }
 
@@ -276,6 +278,8 @@ static void settle(struct world *w, bool entries)
 
 	tell_ops(w);
 	if (world_look(w, seen, entries)) {
+		if (disk_trace)
+			tell_seen(seen);
 		for (way = 0; way < ways; way++) {
 			struct model *m = model_with(w, way);
 			bool fits = model_fits(m, seen, &why) &&
@@ -625,6 +629,7 @@ static int one(const char *name, uint64_t seed, uint64_t cut)
 	uint64_t steps;
 
 	verbose = true;
+	disk_trace = getenv("SIM_TRACE") != NULL;
 	for (unsigned i = 0; i < SCENARIOS; i++)
 		if (!strcmp(scenarios[i].name, name))
 			return !run(&scenarios[i], seed, cut, &t, &steps);
