@@ -47,6 +47,7 @@ struct vfs_file {
 	int level;
 	bool wal, mapped;
 	bool writer;         /* a database file opened for writing */
+	bool entered;        /* its name in the folder is durable */
 	struct buf gathered; /* of a WAL: octets for `at` */
 	uint64_t at;
 };
@@ -164,11 +165,16 @@ static int file_truncate_it(sqlite3_file *base, sqlite3_int64 size)
 
 static int file_sync_it(sqlite3_file *base, int flags)
 {
-	enum result result = send_gathered(of(base));
+	struct vfs_file *f = of(base);
+	enum result result = send_gathered(f);
 
 	(void)flags;
 	if (result == OK)
-		result = file_sync(of(base)->file, NULL);
+		result = file_sync(f->file, NULL);
+	/* A WAL whose name a power cut takes away repairs nothing. */
+	if (result == OK && !f->entered)
+		result = file_directory_sync(f->vfs->fs, ".", NULL);
+	f->entered = f->entered || result == OK;
 	if (result != OK)
 		of(base)->vfs->failed = true;
 	return code_of(result, SQLITE_IOERR_FSYNC);
