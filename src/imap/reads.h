@@ -1,4 +1,4 @@
-/* Octets of mails from the store: a few mails ahead, and of the first one a few pieces ahead.
+/* Octets of mails from the store, some mails ahead: small ones many at once (READ_MANY), of a big one a few pieces ahead.
  *
  *	job = reads_add(&r, &row, from, to, stream);    while !reads_full(&r)
  *	pump:    reads_pump(&r); job = reads_head(&r); if (job && read_complete(job)) use job->data, reads_pop(&r)
@@ -13,7 +13,7 @@
 
 #include "imap/rows.h"
 
-enum { READS_AHEAD = 8, READ_WINDOW = 3, READS_MARK = 1u << 30 };
+enum { READS_AHEAD = 128, READ_WINDOW = 3, READ_BATCHES = 3, READS_MARK = 1u << 30 };
 
 struct read_piece {
 	uint8_t state; /* enum piece_state in reads.c */
@@ -27,6 +27,7 @@ struct read_job {
 	struct buf summary;
 	uint64_t from, to;     /* what is wanted */
 	uint64_t asked, taken; /* so far, in order */
+	bool batched;          /* in a READ_MANY that is open */
 	bool stream;
 	bool begun; /* the consumer cannot go back */
 	enum result result;
@@ -35,10 +36,18 @@ struct read_job {
 	struct read_piece pieces[READ_WINDOW];
 };
 
+/* An open READ_MANY: these jobs, in order. */
+struct read_batch {
+	uint8_t jobs[READS_AHEAD];
+	unsigned count;
+};
+
 struct reads {
 	struct imap_server *s;
-	struct read_job jobs[READS_AHEAD];
+	struct read_job *jobs; /* READS_AHEAD, from the first reads_add on */
 	unsigned head, count;
+	struct read_batch batches[READ_BATCHES];
+	size_t held; /* octets in the data of all jobs */
 };
 
 void reads_begin(struct reads *r, struct imap_server *s);
@@ -52,8 +61,6 @@ void reads_pop(struct reads *r);
 void reads_done(struct reads *r);
 
 bool read_complete(const struct read_job *job); /* all is in data, or result is not OK */
-/* Wants these octets instead (more than before); what was read is read again. */
-void read_again(struct read_job *job, uint64_t from, uint64_t to);
 bool read_chunk(struct read_job *job, struct bytes *ret);
 void read_consume(struct read_job *job);
 

@@ -334,3 +334,43 @@ enum result run_read(struct store *s, struct job *j, struct why *why)
 	j->answer.read.chunk = arena_copy(&j->arena, buf_bytes(out));
 	return result;
 }
+
+/* One piece of READ_MANY; a piece that cannot be read costs the others nothing. */
+static void read_piece(struct store *s, struct job *j, struct wire *w, struct buf *rows)
+{
+	uint32_t uid = wire_u32(w);
+	uint64_t offset = wire_u64(w), total;
+	uint32_t len = wire_u32(w);
+	struct buf *out = &j->reader->buf;
+	uint64_t mail = mail_of(j->reader, j->ask.read_many.mailbox, uid);
+	enum result result = NOT_FOUND;
+
+	buf_clear(out);
+	if (mail)
+		result = read_mail(s, j->reader, mail, offset, len < LIMIT_READ ? len : LIMIT_READ,
+		                   out, &total, NULL);
+	if (result != OK)
+		buf_clear(out);
+	buf_u8(rows, (uint8_t)result);
+	buf_block(rows, buf_bytes(out));
+}
+
+enum result run_read_many(struct store *s, struct job *j, struct why *why)
+{
+	struct wire w = wire_of(j->ask.read_many.pieces);
+	struct buf rows = {0};
+
+	if (check_mailbox(s, j, j->ask.read_many.mailbox, why) != OK)
+		return NOT_FOUND;
+	while (!wire_end(&w)) {
+		struct wire ahead = w;
+
+		wire_take(&ahead, 12);
+		if (buf_len(&rows) && buf_len(&rows) + 5 + wire_u32(&ahead) > LIMIT_LIST)
+			break;
+		read_piece(s, j, &w, &rows);
+	}
+	j->answer.read_many.rows = arena_copy(&j->arena, buf_bytes(&rows));
+	buf_done(&rows);
+	return w.bad ? why_set(why, INVALID, "the ask is malformed") : OK;
+}

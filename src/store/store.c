@@ -38,6 +38,7 @@ static const struct verb verbs[ASK_COUNT] = {
         [ASK_FLAGS] = {WAY_VIEW, true, run_flags},
         [ASK_SUMMARIES] = {WAY_READ, true, run_summaries},
         [ASK_READ] = {WAY_READ, true, run_read},
+        [ASK_READ_MANY] = {WAY_READ, true, run_read_many},
         [ASK_CHANGES] = {WAY_VIEW, true, run_changes},
         [ASK_FLAGS_SET] = {WAY_WRITE, true, run_flags_set},
         [ASK_EXPUNGE] = {WAY_WRITE, true, run_expunge},

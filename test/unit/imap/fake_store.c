@@ -506,6 +506,30 @@ static enum result read_piece(struct fake_store *f, const struct ask *a, struct 
 	return OK;
 }
 
+static enum result read_many(struct fake_store *f, const struct ask *a, struct answer *r,
+                             struct arena *arena)
+{
+	struct wire w = wire_of(a->read_many.pieces);
+	struct buf out = {0};
+
+	while (!wire_end(&w)) {
+		uint32_t uid = wire_u32(&w);
+		uint64_t offset = wire_u64(&w);
+		uint32_t len = wire_u32(&w);
+		const struct fake_mail *m = find_mail(box_by_id(f, a->read_many.mailbox), uid);
+		struct bytes chunk = {0};
+
+		if (m)
+			chunk = bytes_first(bytes_skip(buf_bytes(&m->content), offset), len);
+		if (buf_len(&out) && (buf_len(&out) + 5 + len > LIMIT_LIST || f->page))
+			break;
+		buf_u8(&out, m ? OK : NOT_FOUND);
+		buf_block(&out, chunk);
+	}
+	r->read_many.rows = take(arena, &out);
+	return OK;
+}
+
 static enum result changes(struct fake_store *f, const struct ask *a, struct answer *r,
                            struct arena *arena)
 {
@@ -691,6 +715,7 @@ static enum result dispatch(struct fake_store *f, const struct ask *a, struct an
 	case ASK_FLAGS: return flags(f, a, r, arena);
 	case ASK_SUMMARIES: return summaries(f, a, r, arena);
 	case ASK_READ: return read_piece(f, a, r, arena);
+	case ASK_READ_MANY: return read_many(f, a, r, arena);
 	case ASK_CHANGES: return changes(f, a, r, arena);
 	case ASK_FLAGS_SET: return flags_set(f, a, r, arena);
 	case ASK_EXPUNGE: return expunge(f, a, r);
