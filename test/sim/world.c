@@ -116,15 +116,14 @@ bool world_down(const struct world *w)
 
 /* ---- asking ---- */
 
+/* In an order drawn from the seed, until nothing waits. */
 static void steps(struct world *w)
 {
-	bool more = true;
-
-	while (more && !world_down(w)) {
-		bool first = world_draw(w, 2);
-
-		more = first ? store_write_step(w->store) : store_read_step(w->store, 0);
-		more |= first ? store_read_step(w->store, 0) : store_write_step(w->store);
+	while (!world_down(w) && (store_write_waits(w->store) || store_read_waits(w->store))) {
+		if (world_draw(w, 2))
+			store_write_step(w->store);
+		else
+			store_read_step(w->store, 0);
 	}
 }
 
