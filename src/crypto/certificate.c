@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "crypto/openssl.h"
+#include "crypto/sign.h"
 
 struct certificate {
 	X509 *leaf;
@@ -131,6 +132,12 @@ bool certificate_matches(const struct certificate *c, struct bytes name)
 void certificate_key_id(const struct certificate *c, uint8_t ret[DIGEST_SHA256])
 {
 	public_key_id(X509_get0_pubkey(c->leaf), ret);
+}
+
+unsigned certificate_scheme(const struct certificate *c)
+{
+	return EVP_PKEY_is_a(X509_get0_pubkey(c->leaf), "EC") ? PRIVATE_KEY_ECDSA_SHA256
+	                                                      : PRIVATE_KEY_RSA_PSS_SHA256;
 }
 
 time_ms certificate_expires(const struct certificate *c)

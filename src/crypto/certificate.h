@@ -23,6 +23,8 @@ void certificate_free(struct certificate **c);
 bool certificate_matches(const struct certificate *c, struct bytes name);
 /* SHA-256 of its SubjectPublicKeyInfo: the private key's id (crypto/sign.h). */
 void certificate_key_id(const struct certificate *c, uint8_t ret[DIGEST_SHA256]);
+/* A way of signing (enum private_key_scheme) that its private key has. */
+unsigned certificate_scheme(const struct certificate *c);
 time_ms certificate_expires(const struct certificate *c);
 
 /* A new P-256 key and a certificate for it and for hostname, signed by itself, good from a day ago

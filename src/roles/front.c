@@ -14,7 +14,7 @@
 
 #include "base/limits.h"
 #include "base/memory.h"
-#include "crypto/digest.h"
+#include "crypto/certificate.h"
 #include "roles/front_session.h"
 #include "sasl/prepare.h"
 #include "sys/socket.h"
@@ -26,6 +26,8 @@ enum {
 	TICKET_KEYS_MS = 60 * 60 * 1000, /* keeper makes new ones daily */
 	GRANTS_MS = 1000, /* keeper says the grants again; wait for its word this long */
 	SIGN_MS = 1000,
+	KEYS_MS = 1000,
+	KEY_CHECKS = 3,
 };
 
 struct listener {
@@ -65,23 +67,56 @@ static enum result sign(void *context, const struct remote_signature *s, struct 
 
 /* ---- generations ---- */
 
+/* Has keeper its key? Asked by a signature that nobody needs. Not known counts as yes. */
+static bool has_key(struct front *f, const struct config_certificate *cc)
+{
+	struct remote_signature s = {.digest = BYTES("is there a key to this document?")};
+	struct certificate *c;
+	struct buf out = {0};
+	enum result r;
+
+	if (certificate_parse(cc->pem, &c, NULL) != OK)
+		return true;
+	certificate_key_id(c, s.key);
+	s.scheme = certificate_scheme(c);
+	certificate_free(&c);
+	r = f->signer.sign(f->signer.context, &s, &out);
+	buf_done(&out);
+	return r != NOT_FOUND;
+}
+
+/* The certificates that keeper can sign for. */
+static size_t usable(struct front *f, const struct config *c, struct bytes *ret_pems)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < c->certificate_count; i++) {
+		if (has_key(f, &c->certificates[i]))
+			ret_pems[count++] = c->certificates[i].pem;
+		else
+			role_log(f->role, "tls-without-key", "certificate=%.*s",
+			         BYTES_ARG(c->certificates[i].name));
+	}
+	return count;
+}
+
 static struct tls_context *make_tls(struct front *f, const struct config *c)
 {
 	struct tls_context *tls = NULL;
 	struct tls_setup setup = {.signer = &f->signer,
 	                          .only_1_3 = c->tls_version_min == CONFIG_TLS_1_3};
 	struct bytes *pems = memory_get((c->certificate_count + 1) * sizeof(*pems));
-	struct why why = {""};
+	struct why why = {"a key is missing"};
+	bool former = f->generation && f->generation->tls;
 
-	for (size_t i = 0; i < c->certificate_count; i++)
-		pems[i] = c->certificates[i].pem;
 	setup.certificates = pems;
-	setup.count = c->certificate_count;
-	if (setup.count && tls_context_new(&setup, &tls, &why) != OK) {
+	setup.count = usable(f, c, pems);
+	f->keys_missing = setup.count < c->certificate_count;
+	if (c->certificate_count && ((f->keys_missing && former) || !setup.count ||
+	                             tls_context_new(&setup, &tls, &why) != OK)) {
 		role_log(f->role, "tls-refused", "why=\"%s\" kept=%s", why.text,
-		         f->generation && f->generation->tls ? "the former certificates"
-		                                             : "nothing");
-		if (f->generation && f->generation->tls)
+		         former ? "the former certificates" : "nothing");
+		if (former)
 			tls = tls_context_hold(f->generation->tls);
 	}
 	memory_free(pems);
@@ -104,6 +139,14 @@ static void new_generation(struct front *f)
 	if (f->generation)
 		front_generation_drop(&f->generation);
 	f->generation = g;
+	/* keeper reads its keys at the same time; ask again when it will be done. */
+	if (f->keys_missing && f->key_checks++ < KEY_CHECKS)
+		loop_timer_set(f->keys_timer, KEYS_MS);
+}
+
+static void check_keys_again(void *context)
+{
+	new_generation(context);
 }
 
 void front_generation_drop(struct front_generation **generation)
@@ -125,6 +168,7 @@ void front_config(struct role_context *r)
 {
 	struct front *f = r->self;
 
+	f->key_checks = 0;
 	new_generation(f);
 	for (struct connection *c = f->connections; c; c = c->next)
 		connection_event(c, ENGINE_RELOAD);
@@ -411,6 +455,7 @@ enum result front_start(struct role_context *r, const struct front_protocol *pro
 	f->timer = loop_timer_new(r->loop, on_deadlines, f);
 	f->pause = loop_timer_new(r->loop, listen_again, f);
 	f->ticket_timer = loop_timer_new(r->loop, on_ticket_timer, f);
+	f->keys_timer = loop_timer_new(r->loop, check_keys_again, f);
 	f->grants_timer = loop_timer_new(r->loop, on_grants_timer, f);
 	f->stop_timer = loop_timer_new(r->loop, front_stop_now, f);
 	r->self = f;

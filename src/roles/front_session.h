@@ -34,7 +34,7 @@ struct front {
 	struct map addresses; /* network -> how many */
 	struct deadlines deadlines;
 	time_ms timer_at; /* when timer fires; TIME_NEVER: not set */
-	struct loop_timer *timer, *pause, *ticket_timer, *grants_timer, *stop_timer;
+	struct loop_timer *timer, *pause, *ticket_timer, *grants_timer, *keys_timer, *stop_timer;
 	char *room;        /* FRONT_ROOM octets: every socket is read into it */
 	struct buf plain;  /* between calls empty: what a read decrypts to */
 	struct buf cipher; /* between calls empty: what is sent with TLS */
@@ -42,6 +42,8 @@ struct front {
 	uint64_t session; /* of the front's own asks */
 	uint32_t number;
 	bool grants_missing; /* the store was restarted and does not know our sessions yet */
+	unsigned key_checks; /* of this generation */
+	bool keys_missing;   /* keeper has no key to a certificate of this generation */
 	bool stopping;
 };
 

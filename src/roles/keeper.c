@@ -165,12 +165,6 @@ static void make_nobody(struct keeper *k)
 	memory_wipe(password, sizeof(password));
 }
 
-static void read_keys(struct keeper *k)
-{
-	role_log(k->r, "keys-read", "count=%zu", keeper_keys_read(k->keys, k->r));
-	keeper_keys_check(k->keys, k->r);
-}
-
 static void warm(struct role_context *r)
 {
 	crypto_warm();
@@ -193,13 +187,15 @@ static enum result start(struct role_context *r, struct why *why)
 	k->timer = loop_timer_new(r->loop, keeper_login_due, k);
 	k->hashers = worker_new(r->loop, "argon2", KEEPER_HASHERS, 1, &keeper_hashers, k);
 	k->keys = keeper_keys_new();
-	read_keys(k);
+	role_log(r, "keys-read", "count=%zu", keeper_keys_read(k->keys, r));
 	return OK;
 }
 
 static void on_config(struct role_context *r)
 {
-	read_keys(r->self);
+	struct keeper *k = r->self;
+
+	role_log(r, "keys-read", "count=%zu", keeper_keys_read(k->keys, r));
 }
 
 static void sign_channel(struct role_context *r, unsigned role, unsigned worker, int fd)

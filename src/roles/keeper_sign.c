@@ -90,38 +90,46 @@ void keeper_keys_free(struct keeper_keys **k)
 	*k = NULL;
 }
 
+/* The certificate's key is among the fresh ones, or is taken over from the former ones. Under the
+ * lock. */
+static void match_key(struct keeper_keys *k, struct map *fresh, struct role_context *r,
+                      const struct config_certificate *c)
+{
+	struct certificate *certificate;
+	uint8_t id[DIGEST_SHA256];
+	struct bytes key = bytes_of(id, sizeof(id));
+	struct private_key *former;
+
+	if (certificate_parse(c->pem, &certificate, NULL) != OK)
+		return;
+	certificate_key_id(certificate, id);
+	certificate_free(&certificate);
+	if (map_get(fresh, key))
+		return;
+	former = map_remove(&k->keys, key);
+	if (former)
+		map_put(fresh, key, former);
+	role_log(r, former ? "key-kept" : "key-missing",
+	         "certificate=etc/tls/%.*s.pem expected=keys/tls/%.*s.key", BYTES_ARG(c->name),
+	         BYTES_ARG(c->name));
+}
+
 size_t keeper_keys_read(struct keeper_keys *k, struct role_context *r)
 {
 	struct file_system *fs = file_system_real_new(role_folder_fd(r, "keys"));
+	const struct config *c = r->config->config;
 	struct map fresh = {0}, former;
 
 	read_folder(&fresh, r, fs);
 	file_system_free(&fs);
 	pthread_rwlock_wrlock(&k->lock);
+	for (size_t i = 0; i < c->certificate_count; i++)
+		match_key(k, &fresh, r, &c->certificates[i]);
 	former = k->keys;
 	k->keys = fresh;
 	pthread_rwlock_unlock(&k->lock);
 	free_keys(&former);
 	return fresh.count;
-}
-
-void keeper_keys_check(struct keeper_keys *k, struct role_context *r)
-{
-	const struct config *c = r->config->config;
-	struct certificate *certificate;
-	uint8_t id[DIGEST_SHA256];
-
-	/* Only this thread changes the map, so it may look without the lock. */
-	for (size_t i = 0; i < c->certificate_count; i++) {
-		if (certificate_parse(c->certificates[i].pem, &certificate, NULL) != OK)
-			continue;
-		certificate_key_id(certificate, id);
-		certificate_free(&certificate);
-		if (!map_get(&k->keys, bytes_of(id, sizeof(id))))
-			role_log(r, "key-missing", "certificate=%.*s expected=keys/tls/%.*s.key",
-			         BYTES_ARG(c->certificates[i].name),
-			         BYTES_ARG(c->certificates[i].name));
-	}
 }
 
 /* ---- signing ---- */

@@ -1,4 +1,5 @@
-/* The front with an engine that understands words, real sockets, and a store and a keeper that the test plays.
+/* The front with an engine that understands words, real sockets, and a store and a keeper that the
+ * test plays.
  *
  *	ECHO text	says text
  *	ROUTE		asks ROUTE and takes nothing more until it is answered: "route RESULT"
@@ -305,10 +306,16 @@ static void open_listener(struct world *w, struct role_listener *l, enum config_
 	front_listener(&w->h->r, l);
 }
 
-/* A signer thread is not needed: the front's synchronous channel is replaced by its signer's callback. */
+/* A signer thread is not needed: the front's synchronous channel is replaced by its signer's
+ * callback. */
 static enum result sign(void *context, const struct remote_signature *s, struct buf *out)
 {
 	struct world *w = context;
+	uint8_t id[DIGEST_SHA256];
+
+	private_key_id(w->key, id);
+	if (memcmp(id, s->key, sizeof(id)) != 0)
+		return NOT_FOUND;
 
 	return private_key_sign(w->key, s->scheme, s->digest, out);
 }
@@ -323,6 +330,7 @@ static void fill_config(struct config *c)
 	c->hostname = BYTES("one");
 	c->connections_total = 100;
 	c->connections_per_address = 100;
+	certificate.name = BYTES("mx");
 	certificate.pem = buf_bytes(&pem);
 	c->certificates = &certificate;
 	c->certificate_count = 1;
@@ -368,6 +376,7 @@ static void front_free(struct front *f)
 	loop_timer_free(&f->pause);
 	loop_timer_free(&f->ticket_timer);
 	loop_timer_free(&f->grants_timer);
+	loop_timer_free(&f->keys_timer);
 	loop_timer_free(&f->stop_timer);
 	buf_done(&f->plain);
 	buf_done(&f->cipher);
@@ -759,8 +768,8 @@ static void events_reach_their_session(void **state)
 	client_free(&b);
 }
 
-/* A new configuration: sessions keep what they began with, new ones have the new one; broken certificates leave
- * the former ones in force. */
+/* A new configuration: sessions keep what they began with, new ones have the new one; broken
+ * certificates leave the former ones in force. */
 static void a_reload_is_for_new_sessions(void **state)
 {
 	struct world *w = *state;
@@ -781,6 +790,36 @@ static void a_reload_is_for_new_sessions(void **state)
 	expect(old, "tls 32 32\r\n");
 	client_free(&old);
 	client_free(&fresh);
+}
+
+/* A certificate whose key keeper does not have: the former ones stay, until the key is there. */
+static void a_certificate_without_a_key(void **state)
+{
+	struct world *w = *state;
+	struct front *f = w->h->r.self;
+	struct tls_context *former = f->generation->tls;
+	struct buf other = {0}, key = {0};
+	struct client *c;
+	struct why why;
+
+	certificate_make(BYTES("mx.example.test"), clock_now(), &other, &key);
+	certificate.pem = buf_bytes(&other);
+	front_config(&w->h->r);
+	assert_true(house_logged(w->h, "tls-without-key certificate=mx"));
+	assert_ptr_equal(f->generation->tls, former);
+	c = client_new(w, &w->tls);
+	client_tls(c);
+	expect(c, "hello");
+	client_free(&c);
+	private_key_free(&w->key);
+	assert_int_equal(private_key_parse(buf_bytes(&key), &w->key, &why), OK);
+	house_until(w->h, f->generation->tls != former);
+	c = client_new(w, &w->tls);
+	client_tls(c);
+	expect(c, "hello");
+	client_free(&c);
+	buf_done(&other);
+	buf_done(&key);
 }
 
 static void stopping_says_goodbye(void **state)
@@ -837,6 +876,7 @@ int main(void)
 	        TEST(store_and_keeper_die),
 	        TEST(events_reach_their_session),
 	        TEST(a_reload_is_for_new_sessions),
+	        TEST(a_certificate_without_a_key),
 	        TEST(stopping_says_goodbye),
 	        TEST(clients_vanish),
 	};

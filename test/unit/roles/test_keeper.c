@@ -302,7 +302,8 @@ static void right_and_wrong(void **state)
 	              "ip=127.0.0.1 mechanism=PLAIN"));
 }
 
-/* The hash of the last right password spares Argon2id, and never outlives a change of the password. */
+/* The hash of the last right password spares Argon2id, and never outlives a change of the password.
+ * */
 static void a_new_password_counts_at_once(void **state)
 {
 	struct world *w = *state;
@@ -618,8 +619,12 @@ static void signing_has_a_thread(void **state)
 	w->h->values.certificates = certificates;
 	w->h->values.certificate_count = 2;
 	role_keeper.ops->config(&w->h->r);
-	assert_true(house_logged(w->h, "key-missing certificate=other"));
-	assert_false(house_logged(w->h, "key-missing certificate=mx"));
+	assert_true(house_logged(w->h, "key-missing certificate=etc/tls/other.pem"));
+	assert_false(house_logged(w->h, "key-missing certificate=etc/tls/mx.pem"));
+	/* Another key in the place of mx.key: the certificate's own one stays in use. */
+	write_file(w, "tls/mx.key", buf_bytes(&other_key));
+	role_keeper.ops->config(&w->h->r);
+	assert_true(house_logged(w->h, "key-kept certificate=etc/tls/mx.pem"));
 	buf_done(&other_pem);
 	buf_done(&other_key);
 	assert_int_equal(ask_sign(fds[0], w, SIGN_ECDSA_SHA256, &arena, &a), OK);
