@@ -67,7 +67,9 @@ static enum result sign(void *context, const struct remote_signature *s, struct 
 
 /* ---- generations ---- */
 
-/* Has keeper its key? Asked by a signature that nobody needs. Not known counts as yes. */
+/* Has keeper its key? Asked by a signature that nobody needs. Not known counts as yes, and so does
+ * the start, when keeper may not be there and nothing could be kept instead (keeper says what it
+ * misses). */
 static bool has_key(struct front *f, const struct config_certificate *cc)
 {
 	struct remote_signature s = {.digest = BYTES("is there a key to this document?")};
@@ -75,7 +77,7 @@ static bool has_key(struct front *f, const struct config_certificate *cc)
 	struct buf out = {0};
 	enum result r;
 
-	if (certificate_parse(cc->pem, &c, NULL) != OK)
+	if (!f->generation || certificate_parse(cc->pem, &c, NULL) != OK)
 		return true;
 	certificate_key_id(c, s.key);
 	s.scheme = certificate_scheme(c);
