@@ -416,6 +416,15 @@ static bool take_boundary(struct mime_parser *p, struct bytes line)
 
 /* ---- lines ---- */
 
+/* Broken senders fold after a ";" without the blank: what is no field then is the parameter. */
+static bool wants_more(const struct mime_parser *p)
+{
+	struct bytes value = bytes_trim(buf_bytes(&p->field));
+
+	return p->row && (p->row->read == read_type || p->row->read == read_disposition) &&
+	       bytes_ends(value, BYTES(";"));
+}
+
 static void header_line(struct mime_parser *p, struct bytes line)
 {
 	bool first = p->first_line;
@@ -433,6 +442,9 @@ static void header_line(struct mime_parser *p, struct bytes line)
 		begin_body(p, p->line_start); /* there is no header */
 		if (p->in_header)
 			header_line(p, line); /* nor has the message in it, of a digest */
+	} else if (wants_more(p)) {
+		add_to_field(p, BYTES("\n"));
+		add_to_field(p, line);
 	} else {
 		end_field(p);
 	}

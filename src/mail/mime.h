@@ -26,6 +26,7 @@
  * this mail.
  *  - A header line that is no field is passed over; but when it is the first line of a part's
  * header, there is no header and the body starts there.
+ *  - After a Content-Type or -Disposition that ends with ";" a line that is no field goes on with it, blank or not.
  *  - Of several Content-Type, Content-Transfer-Encoding or Content-Disposition the last counts; of other fields the first.
  *  - In multipart/digest the default type is message/rfc822, elsewhere text/plain; charset=us-ascii
  * (RFC 2046, 5.1.5).

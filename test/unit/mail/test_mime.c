@@ -200,6 +200,19 @@ static void an_encoded_message_is_a_leaf(void **state)
 	assert_null(root->child);
 }
 
+static void a_parameter_may_be_folded_badly(void **state)
+{
+	struct bytes mail = BYTES(
+	        "Content-Type: multipart/mixed;\nboundary=\"a\"\n\n--a\n\nx\n--a--\n");
+	const struct mime_part *root = parse(mail);
+
+	assert_true(root->multipart);
+	assert_bytes(body_of(mail, root->child), BYTES("x"));
+	root = parse(BYTES("Content-Type: text/html\nno field\nSubject: x\n\n"));
+	assert_bytes(root->subtype, BYTES("html"));
+	assert_bytes(root->envelope->subject, BYTES("x"));
+}
+
 static void an_empty_mail_is_one_part(void **state)
 {
 	const struct mime_part *root = parse(BYTES(""));
@@ -395,6 +408,7 @@ int main(void)
 	        cmocka_unit_test_teardown(a_boundary_without_its_line_feed_counts, forget),
 	        cmocka_unit_test_teardown(a_multipart_in_which_nothing_begins_is_a_leaf, forget),
 	        cmocka_unit_test_teardown(an_encoded_message_is_a_leaf, forget),
+	        cmocka_unit_test_teardown(a_parameter_may_be_folded_badly, forget),
 	        cmocka_unit_test_teardown(an_empty_mail_is_one_part, forget),
 	        cmocka_unit_test_teardown(an_mbox_line_is_passed_over, forget),
 	        cmocka_unit_test_teardown(depth_is_bounded, forget),
