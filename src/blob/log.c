@@ -435,6 +435,8 @@ static enum result replay_all(struct opening *o, struct why *why)
 		if (i && f->head.previous && f->head.previous != f[-1].head.number &&
 		    f[-1].head.number >= o->position.segment)
 			o->report->missing++;
+		if (i == 0 && f->head.previous && o->position.lsn == 0)
+			o->report->missing++; /* all of the log is wanted */
 		if ((result = file_size(f->file, &size, why)) != OK)
 			return result;
 		segment_add(l, (struct blob_segment){f->head.number,
