@@ -73,7 +73,8 @@ struct job *job_new(struct store *s, job_function *run)
 void job_free(struct store *s, struct job *j)
 {
 	spool_return(s, j);
-	if (j->placed && !(j->place_used && j->answer.result == OK)) {
+	/* After LOST the record may count at the next start, and then names this file. */
+	if (j->placed && j->answer.result != LOST && !(j->place_used && j->answer.result == OK)) {
 		/* If it cannot be removed, it is an orphan that the next start removes. */
 		enum result result = blob_file_remove(s->log, j->place.offset, NULL);
 		(void)result;
