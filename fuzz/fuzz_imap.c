@@ -101,6 +101,25 @@ static struct bytes piece(struct drive *d, const struct ask *a)
 	return arena_copy(&d->arena, bytes_first(rest, a->read.len));
 }
 
+/* Some of the pieces, one or another not to be had. */
+static struct bytes pieces(struct drive *d, const struct ask *a)
+{
+	struct bytes rest = a->read_many.pieces;
+	struct buf out = {0};
+
+	for (; rest.len >= 16 && (buf_len(&out) == 0 || drive_random(d, 9));
+	     rest = bytes_skip(rest, 16)) {
+		uint32_t len = (uint32_t)(unsigned char)rest.ptr[14] << 8 |
+		               (unsigned char)rest.ptr[15];
+		uint32_t offset = (uint32_t)(unsigned char)rest.ptr[10] << 8 |
+		                  (unsigned char)rest.ptr[11];
+
+		buf_u8(&out, drive_random(d, 9) ? OK : (uint8_t)drive_random(d, 20));
+		buf_block(&out, bytes_first(bytes_skip(BYTES(MAIL), offset), len));
+	}
+	return take(d, &out);
+}
+
 /* Mostly the answers are whole; else what drive.h made at random stays, but not a mailbox of thousands of millions. */
 static void fill(struct drive *d, const struct ask *a, struct answer *b)
 {
@@ -135,6 +154,7 @@ static void fill(struct drive *d, const struct ask *a, struct answer *b)
 		b->changes.keywords = keywords(d);
 		b->changes.next = drive_random(d, 4) ? 0 : last;
 		break;
+	case ASK_READ_MANY: b->read_many.rows = pieces(d, a); break;
 	case ASK_READ: b->read.chunk = piece(d, a); break;
 	case ASK_FLAGS_SET:
 		b->flags_set.refused = ranges(d);

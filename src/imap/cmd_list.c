@@ -385,7 +385,8 @@ void list_pump(struct imap_server *s)
 
 	if (!l->complete)
 		return;
-	while (l->at < l->count && l->open < STATUS_AHEAD && imap_output_low(s)) {
+	while (l->at < l->count && l->open < STATUS_AHEAD && imap_output_low(s) &&
+	       imap_can_ask(s)) {
 		if (l->lsub)
 			tell_lsub(s, l, &l->rows[l->at]);
 		else

@@ -49,7 +49,8 @@ bool examine_parse(struct imap_server *s, struct cursor *c)
 /* The store forgets the watch; nobody waits for that. */
 static void unwatch(struct imap_server *s)
 {
-	imap_ask(s, OWNER_NOTE, 0, &(struct ask){.kind = ASK_WATCH});
+	if (imap_can_ask(s))
+		imap_ask(s, OWNER_NOTE, 0, &(struct ask){.kind = ASK_WATCH});
 }
 
 void select_run(struct imap_server *s)

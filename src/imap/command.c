@@ -62,7 +62,7 @@ static const struct imap_command commands[] = {
          .answer = mailbox_answer},
 };
 
-enum { COMMANDS = sizeof(commands) / sizeof(commands[0]), NAME_MAX_LEN = 16 };
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]), NAME_MAX_LEN = 16, ORPHANS_MAX = 8 };
 
 static const struct imap_command *find_command(struct bytes name)
 {
@@ -143,13 +143,21 @@ static void begin(struct imap_server *s)
 		command->run(s);
 }
 
+/* Asks of commands that failed and did not wait for all answers. */
+static unsigned orphans(const struct imap_server *s)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < s->open_count; i++)
+		count += s->open[i].owner == OWNER_NONE;
+	return count;
+}
+
 void command_dispatch(struct imap_server *s)
 {
-	if (s->append_count) {
-		s->held = true;
-		return;
-	}
-	begin(s);
+	s->held = s->append_count || orphans(s) > ORPHANS_MAX;
+	if (!s->held)
+		begin(s);
 }
 
 void command_finish(struct imap_server *s)

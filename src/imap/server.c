@@ -7,7 +7,7 @@
 #include "crypto/digest.h"
 #include "imap/session.h"
 
-enum { LOGIN_MS = 3 * 60 * 1000, IDLE_MS = 30 * 60 * 1000, SMALL = 4096 };
+enum { LOGIN_MS = 3 * 60 * 1000, IDLE_MS = 30 * 60 * 1000, RESERVE = 4 };
 
 struct imap_options imap_options_default(struct bytes hostname)
 {
@@ -25,9 +25,10 @@ struct imap_options imap_options_default(struct bytes hostname)
 
 /* ---- asks ---- */
 
+/* Some room is kept for the asks that a command must make to go on. */
 bool imap_can_ask(const struct imap_server *s)
 {
-	return s->open_count < LIMIT_ASKS_SESSION;
+	return s->open_count < LIMIT_ASKS_SESSION - RESERVE;
 }
 
 static struct open_ask *find_open(struct imap_server *s, uint32_t number)
@@ -42,7 +43,7 @@ void imap_ask(struct imap_server *s, enum imap_owner owner, uint32_t mark, const
 {
 	struct waiting_ask *w;
 
-	assert(imap_can_ask(s));
+	assert(s->open_count < LIMIT_ASKS_SESSION);
 	if (!s->first_ask)
 		arena_reset(&s->ask_arena);
 	w = arena_get(&s->ask_arena, sizeof(*w));
@@ -109,6 +110,14 @@ static void tls_answer(struct imap_server *s, const struct answer *a)
 	input_reset(s);
 }
 
+/* What is under way is finished first; a message that is still coming in is not. */
+static bool may_stop(const struct imap_server *s)
+{
+	bool appending = s->append_count > (s->appending ? 1 : 0);
+
+	return !s->finishing && !appending && (!s->run.command || s->run.wants_line);
+}
+
 /* Everything that can go on without the client. */
 static void pump(struct imap_server *s)
 {
@@ -116,14 +125,11 @@ static void pump(struct imap_server *s)
 		return;
 	append_pump(s);
 	sync_watch(s);
-	if (s->held && !s->append_count && !s->finishing) {
-		s->held = false;
+	if (s->held && !s->finishing)
 		command_dispatch(s);
-	}
 	if (s->run.command && s->run.command->pump && !s->finishing)
 		s->run.command->pump(s);
-	if (s->stopping && (!s->run.command || s->run.wants_line) && !s->finishing &&
-	    !s->append_count)
+	if (s->stopping && may_stop(s))
 		imap_bye(s, "[UNAVAILABLE] The server is going down; come back in a minute");
 }
 

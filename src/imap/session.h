@@ -33,16 +33,21 @@ struct imap_server;
 /* A row of the command table. parse reads the arguments (what is after the name, with its space) into run.state;
  * false is BAD with the cursor's reason. answer gets what imap_ask(OWNER_COMMAND) asked. pump goes on when there
  * is room for output. line gets what the client sends while run.wants_line. done gives memory back. */
+typedef bool command_parse(struct imap_server *s, struct cursor *c);
+typedef void command_run(struct imap_server *s);
+typedef void command_answer(struct imap_server *s, const struct answer *a, uint32_t mark);
+typedef void command_line(struct imap_server *s, struct bytes line);
+
 struct imap_command {
 	const char *name;
 	uint8_t states;
 	uint8_t flags;
-	bool (*parse)(struct imap_server *s, struct cursor *c);
-	void (*run)(struct imap_server *s);
-	void (*answer)(struct imap_server *s, const struct answer *a, uint32_t mark);
-	void (*pump)(struct imap_server *s);
-	void (*line)(struct imap_server *s, struct bytes line);
-	void (*done)(struct imap_server *s);
+	command_parse *parse;
+	command_run *run;
+	command_answer *answer;
+	command_run *pump;
+	command_line *line;
+	command_run *done;
 };
 
 /* Whose answer it will be. */
@@ -221,13 +226,13 @@ void sync_own_change(struct imap_server *s, uint64_t before, uint64_t modseq);
 void sync_keywords(struct imap_server *s, struct bytes packed, bool tell);
 void sync_close(struct imap_server *s); /* no mailbox any more */
 
-/* ---- sets ---- (in respond of view: set.c) */
+/* ---- set.c ---- */
 
 /* What a client's set means in the view, as UIDs. False: a number that does not exist; BAD. */
 bool set_resolve(const struct imap_server *s, const struct sequence_set *set, bool uid,
                  struct uidset *ret);
 
-/* ---- capabilities ---- (cmd_any.c) */
+/* ---- cmd_any.c, cmd_auth.c ---- */
 void capability_words(const struct imap_server *s, struct buf *out);
 unsigned auth_offered(const struct imap_server *s); /* cmd_auth.c: enum sasl_mechanism bits */
 
@@ -253,47 +258,21 @@ void status_print(struct imap_server *s, struct bytes name, unsigned items,
 void idle_event(struct imap_server *s);
 
 /* ---- the rows' functions ---- */
-bool parse_nothing(struct imap_server *s, struct cursor *c);
+
+command_parse append_parse, authenticate_parse, copy_parse, create_parse, delete_parse,
+        enable_parse, examine_parse, fetch_parse, id_parse, list_parse, login_parse, lsub_parse,
+        move_parse, parse_nothing, rename_parse, search_parse, select_parse, status_parse,
+        store_parse, subscribe_parse, uid_expunge_parse, unsubscribe_parse;
+command_run append_run, authenticate_done, authenticate_run, capability_run, close_run, copy_run,
+        create_run, delete_run, enable_run, expunge_run, fetch_done, fetch_pump, fetch_run, id_run,
+        idle_run, list_pump, list_run, login_run, logout_run, namespace_run, noop_run, rename_run,
+        search_done, search_pump, search_run, select_run, starttls_run, status_run, store_done,
+        store_pump, store_run, subscribe_run, uid_expunge_run, unselect_run;
+command_answer authenticate_answer, close_answer, copy_answer, expunge_answer, fetch_answer,
+        list_answer, mailbox_answer, search_answer, select_answer, status_answer, store_answer;
+command_line authenticate_line, idle_line;
+
 /* SP mailbox; false with the reason. A name that cannot be gives an empty *ret: NO, not BAD. */
 bool parse_mailbox(struct imap_server *s, struct cursor *c, struct bytes *ret);
-#define COMMAND_FUNCTIONS(name)                                                           \
-	bool name##_parse(struct imap_server *s, struct cursor *c);                       \
-	void name##_run(struct imap_server *s);                                           \
-	void name##_answer(struct imap_server *s, const struct answer *a, uint32_t mark); \
-	void name##_pump(struct imap_server *s);                                          \
-	void name##_line(struct imap_server *s, struct bytes line);                       \
-	void name##_done(struct imap_server *s)
-
-COMMAND_FUNCTIONS(capability);
-COMMAND_FUNCTIONS(noop);
-COMMAND_FUNCTIONS(logout);
-COMMAND_FUNCTIONS(id);
-COMMAND_FUNCTIONS(enable);
-COMMAND_FUNCTIONS(starttls);
-COMMAND_FUNCTIONS(authenticate);
-COMMAND_FUNCTIONS(login);
-COMMAND_FUNCTIONS(select);
-COMMAND_FUNCTIONS(examine);
-COMMAND_FUNCTIONS(close);
-COMMAND_FUNCTIONS(unselect);
-COMMAND_FUNCTIONS(create);
-COMMAND_FUNCTIONS(delete);
-COMMAND_FUNCTIONS(rename);
-COMMAND_FUNCTIONS(subscribe);
-COMMAND_FUNCTIONS(unsubscribe);
-COMMAND_FUNCTIONS(mailbox);
-COMMAND_FUNCTIONS(list);
-COMMAND_FUNCTIONS(lsub);
-COMMAND_FUNCTIONS(namespace);
-COMMAND_FUNCTIONS(status);
-COMMAND_FUNCTIONS(append);
-COMMAND_FUNCTIONS(idle);
-COMMAND_FUNCTIONS(expunge);
-COMMAND_FUNCTIONS(uid_expunge);
-COMMAND_FUNCTIONS(search);
-COMMAND_FUNCTIONS(fetch);
-COMMAND_FUNCTIONS(store);
-COMMAND_FUNCTIONS(copy);
-COMMAND_FUNCTIONS(move);
 
 #endif
