@@ -406,7 +406,8 @@ void front_event(struct role_context *r, struct channel *ch, uint64_t session, u
 	struct channel *store = role_channel(r, STORE, 0);
 
 	if (channel_peer(ch) == KEEPER && (events & ENGINE_LOST)) {
-		if (store && channel_connected(store))
+		/* Also said by a keeper that has just started, while the store still knows us all. */
+		if (f->grants_missing && store && channel_connected(store))
 			grants_said(f);
 	} else if (c) {
 		connection_event(c, events);

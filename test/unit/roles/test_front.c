@@ -742,8 +742,12 @@ static void store_and_keeper_die(void **state)
 	expect(user, "login ok\r\n");
 	house_cut(w->h, KEEPER);
 	w->keeper = house_reconnect(w->h, KEEPER, &peer_ops, w);
+	channel_event(w->keeper, 0, ENGINE_LOST);
+	for (int i = 0; i < 20; i++)
+		house_step(w->h);
 	say(user, "ROUTE\r\n");
 	expect(user, "route ok\r\n");
+	assert_int_equal(buf_len(&user->got), 0);
 	house_cut(w->h, STORE);
 	w->store = house_reconnect(w->h, STORE, &peer_ops, w);
 	channel_event(w->keeper, 0, ENGINE_LOST);
