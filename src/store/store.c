@@ -96,10 +96,7 @@ static enum result pack_then_write(struct store *s, struct job *j, struct why *w
 	if (result != OK)
 		return result;
 	j->run = verbs[j->ask.kind].run;
-	j->later = true;
-	store_hold(s);
-	job_put(&s->writes, j);
-	store_let(s);
+	j->later = true; /* store_read_step hands it to the writer */
 	return OK;
 }
 
@@ -278,7 +275,9 @@ bool store_read_step(struct store *s, unsigned reader)
 	j->later = false;
 	result = read_result(j, j->run(s, j, &why), &why);
 	store_hold(s);
-	if (!j->later) {
+	if (j->later) {
+		job_put(&s->writes, j);
+	} else {
 		job_finish(s, j, result, &why);
 		job_put(&s->done, j);
 	}
