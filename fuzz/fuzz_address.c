@@ -1,4 +1,5 @@
-/* Address lists: any octets give a list; groups are paired; what is written is read again with the same parts. */
+/* Address lists: any octets give a list; groups are paired; what is written is read again with
+ * the same parts. */
 #include <stdlib.h>
 
 #include "mail/address.h"

@@ -1,4 +1,5 @@
-/* Body decoding: the first octet chooses encoding and split; any split gives the same octets, never more than came in. */
+/* Body decoding: the first octet chooses encoding and split; any split gives the same octets,
+ * never more than came in. */
 #include <stdlib.h>
 
 #include "mail/body.h"

@@ -1,4 +1,5 @@
-/* Charsets: the first octet chooses the label; whatever follows becomes UTF-8 of bounded length, folds, normalises. */
+/* Charsets: the first octet chooses the label; whatever follows becomes UTF-8 of bounded length,
+ * folds, normalises. */
 #include <stdlib.h>
 
 #include "base/limits.h"

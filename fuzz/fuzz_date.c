@@ -1,4 +1,5 @@
-/* Dates: any octets are taken or refused; what is taken, written and read again is the same moment. */
+/* Dates: any octets are taken or refused; what is taken, written and read again is the same
+ * moment. */
 #include <stdlib.h>
 
 #include "mail/date.h"

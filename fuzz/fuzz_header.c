@@ -1,4 +1,5 @@
-/* Headers: fields lie inside the header, one after the other; trace and bounce survive whatever strangers sent. */
+/* Headers: fields lie inside the header, one after the other; trace and bounce survive whatever
+ * strangers sent. */
 #include <stdlib.h>
 
 #include "base/limits.h"

@@ -1,5 +1,5 @@
-/* The MIME parser: whole, octet by octet and in uneven pieces it makes the same tree; parts lie inside their parents, one after
- * the other; the work is linear. */
+/* The MIME parser: whole, octet by octet and in uneven pieces it makes the same tree; parts lie
+ * inside their parents, one after the other; the work is linear. */
 #include <stdlib.h>
 
 #include "mail/body.h"

@@ -1,5 +1,6 @@
-/* A sorting job: the first octets choose the recipient and how asks are answered (with any result, in any order), the rest is
- * the mail. It must come to an end, keep its limit on open asks, and say something well-formed in SORTED. */
+/* A sorting job: the first octets choose the recipient and how asks are answered (with any
+ * result, in any order), the rest is the mail. It must come to an end, keep its limit on open
+ * asks, and say something well-formed in SORTED. */
 #include <stdlib.h>
 
 #include "base/limits.h"

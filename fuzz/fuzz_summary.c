@@ -1,5 +1,6 @@
-/* Summaries: what a mail encodes to is at most LIMIT_SUMMARY, does not depend on the split, and decodes; any octets may be
- * given to the decoder, and what it takes encodes again to a form that decodes. */
+/* Summaries: what a mail encodes to is at most LIMIT_SUMMARY, does not depend on the split, and
+ * decodes; any octets may be given to the decoder, and what it takes encodes again to a form
+ * that decodes. */
 #include <stdlib.h>
 
 #include "mail/summary.h"

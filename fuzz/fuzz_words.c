@@ -1,4 +1,5 @@
-/* Text of header fields: decoding gives one line of UTF-8 of bounded length; encoding and decoding give the text back. */
+/* Text of header fields: decoding gives one line of UTF-8 of bounded length; encoding and
+ * decoding give the text back. */
 #include <stdlib.h>
 
 #include "base/text.h"

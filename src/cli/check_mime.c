@@ -2,9 +2,9 @@
  *
  *	{"type":"multipart/mixed","size":120,"parts":[{"type":"text/plain","size":5,"sha256":"..."}, ...]}
  *
- * A leaf's size and sha256 are of its octets after base64 or quoted-printable; its charset is left as it is. The size of a
- * multipart and of a message is that of its body as it stands. A message that is encoded (which RFC 2046 forbids) is decoded
- * and taken apart, too. */
+ * A leaf's size and sha256 are of its octets after base64 or quoted-printable; its charset is
+ * left as it is. The size of a multipart and of a message is that of its body as it stands. A
+ * message that is encoded (which RFC 2046 forbids) is decoded and taken apart, too. */
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -79,7 +79,8 @@ static void put_parts(json_t *object, struct bytes mail, const struct mime_part 
 	json_object_set_new(object, "parts", parts);
 }
 
-/* depth counts messages that had to be decoded; parts nest no deeper than LIMIT_MIME_DEPTH by themselves. */
+/* depth counts messages that had to be decoded; parts nest no deeper than LIMIT_MIME_DEPTH by
+ * themselves. */
 static json_t *tree_of(struct bytes mail, const struct mime_part *part, unsigned depth)
 {
 	json_t *object = json_object();

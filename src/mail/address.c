@@ -4,9 +4,9 @@
 #include "mail/lexer.h"
 #include "mail/words.h"
 
-/* An address is found in two steps, so that nothing has to be kept while reading: scan_item() goes over the tokens up to the
- * next comma and notes where things stand (struct item), then the pieces are read again and put together. Each octet
- * is looked at a fixed number of times. */
+/* An address is found in two steps, so that nothing has to be kept while reading: scan_item()
+ * goes over the tokens up to the next comma and notes where things stand (struct item), then the
+ * pieces are read again and put together. Each octet is looked at a fixed number of times. */
 
 struct item {
 	struct bytes text;  /* the whole item */
@@ -88,7 +88,8 @@ static void scan_item(struct parser *p, struct item *ret)
 	ret->text = between(ret->text.ptr, t.start);
 }
 
-/* The words of a phrase, one space where there was any; the last comment goes to *ret_comment (may be NULL). */
+/* The words of a phrase, one space where there was any; the last comment goes to *ret_comment
+ * (may be NULL). */
 static struct bytes phrase(const struct parser *p, struct bytes text, struct bytes *ret_comment)
 {
 	struct lexer l = lexer_within(&p->lexer, text);
@@ -171,7 +172,8 @@ static void read_angle(const struct parser *p, struct bytes angle, struct addres
 		a->domain = joined(p, bytes_skip(angle, at + 1));
 }
 
-/* Where the last word of the text begins; words that touch a dot belong together (RFC 5322, 4.4). */
+/* Where the last word of the text begins; words that touch a dot belong together (RFC 5322,
+ * 4.4). */
 static size_t last_word(const struct parser *p, struct bytes text)
 {
 	struct lexer l = lexer_within(&p->lexer, text);

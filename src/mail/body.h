@@ -1,13 +1,16 @@
 /* Decoding of a body as a stream (RFC 2045, 6): base64 and quoted-printable as real mail has them,
- * uuencode, and the encodings that change nothing. Any split gives the same result; nothing is
+ * and the encodings that change nothing. Any split gives the same result; nothing is
  * refused, nothing is kept.
  *
  *	struct body_decoder d = body_decoder_of(part->encoding);
  *	body_decode(&d, chunk, &out); ... body_decode_end(&d, &out);
  *
- * base64: when the first line holds octets outside of the alphabet, the label is false and the body stays as it is; further on such octets are passed over; "=" ends a group, and what follows is
- * decoded on. quoted-printable: a "=" that begins no valid escape stands for itself; blanks before a
- * line end are dropped. */
+ * base64: when the first line holds octets outside of the alphabet, the label is false and the
+ * body stays as it is; further on such octets are passed over; "=" ends a group, and what
+ * follows is decoded on.
+ *
+ * quoted-printable: a "=" that begins no valid escape stands for itself; blanks before a line end
+ * are dropped. */
 #ifndef MAIL_BODY_H
 #define MAIL_BODY_H
 

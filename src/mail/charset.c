@@ -11,8 +11,8 @@
 
 enum { LABEL_MAX = 60 };
 
-/* Labels whose converter in ICU is another than mail means, or that ICU does not know. Compared without case, and with "_" as
- * "-". NULL: one of the kinds below that are ours. */
+/* Labels whose converter in ICU is another than mail means, or that ICU does not know. Compared
+ * without case, and with "_" as "-". NULL: one of the kinds below that are ours. */
 static const struct {
 	const char *label;
 	const char *converter;
@@ -93,7 +93,8 @@ static const char *const iso_2022_jp_labels[] = {
         "iso-2022-jp-win",
 };
 
-/* The label in lower case, "_" as "-", without quotes and a language (RFC 2231, 5). False: no label at all. */
+/* The label in lower case, "_" as "-", without quotes and a language (RFC 2231, 5). False: no
+ * label at all. */
 static bool clean_label(struct bytes label, char out[LABEL_MAX + 1])
 {
 	size_t len = 0;
@@ -324,7 +325,8 @@ static void normalize(const UNormalizer2 *n, struct bytes utf8, bool same_dashes
 	memory_free(text);
 }
 
-/* Pieces bound the memory; they are cut before an ASCII octet, which nothing composes with backwards. */
+/* Pieces bound the memory; they are cut before an ASCII octet, which nothing composes with
+ * backwards. */
 enum { FOLD_PIECE = 64 * 1024 };
 
 static size_t piece_len(struct bytes b)

@@ -1,7 +1,7 @@
 /* ISO-2022-JP (RFC 1468, 1554) as people send it, and telling apart undeclared Japanese text.
  *
- * The decoder rewrites every character set of ISO-2022-JP to EUC-JP, whose converter in ICU agrees with the WHATWG
- * tables in all rows (test/unit/mail proves it), and lets ICU convert that:
+ * The decoder rewrites every character set of ISO-2022-JP to EUC-JP, whose converter in ICU agrees
+ * with the WHATWG tables in all rows (test/unit/mail proves it), and lets ICU convert that:
  *
  *	designation                        octets                 goes to
  *	ESC ( B                            0x21-0x7e              themselves
@@ -11,9 +11,9 @@
  *	ESC $ ( O, P, Q                    JIS X 0213: read as JIS X 0208, with which it shares nearly all
  *	ESC $ ( D                          JIS X 0212             0x8f, two octets with bit 7
  *
- * A line end goes back to ASCII (RFC 1468). A first octet whose second comes only after escape sequences is kept for it:
- * senders cut encoded words in the middle of a character and add the sequences. Chinese, Korean and Greek of ISO-2022-JP-2
- * are left to ICU's converter. */
+ * A line end goes back to ASCII (RFC 1468). A first octet whose second comes only after escape
+ * sequences is kept for it: senders cut encoded words in the middle of a character and add the
+ * sequences. Chinese, Korean and Greek of ISO-2022-JP-2 are left to ICU's converter. */
 #include "mail/charset.h"
 
 #include "base/text.h"
@@ -267,7 +267,8 @@ static struct score score_euc_jp(struct bytes in)
 	return s;
 }
 
-/* Every octet above 0x7f stands alone between ASCII ones and is a letter of Latin-1: "Andr\xe9", "J\xe4rnefors". */
+/* Every octet above 0x7f stands alone between ASCII ones and is a letter of Latin-1: "Andr\xe9",
+ * "J\xe4rnefors". */
 static bool is_latin(struct bytes in)
 {
 	bool before = false;

@@ -3,8 +3,8 @@
 #include "base/text.h"
 #include "mail/lexer.h"
 
-/* The value is read word by word; each word is a time (with a colon), a zone, a month's name, or a number. What the numbers mean
- * follows from how many there are and whether a month was named:
+/* The value is read word by word; each word is a time (with a colon), a zone, a month's name, or a
+ * number. What the numbers mean follows from how many there are and whether a month was named:
  *
  *	1 Jul 2003 10:52:37 +0200       day, month, year
  *	Jul  1 10:52:37 2003            day, year (asctime)

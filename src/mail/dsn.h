@@ -2,8 +2,8 @@
  * first: the text comes in English, or in Japanese and English when the original is Japanese.
  *
  *	dsn_begin(&d, &out);
- *	... append the original's header, or the whole original if d.full (any number of pieces,
- * CRLF) dsn_end(&d, &out);
+ *	... append the original's header, or all of it if d.full; CRLF line ends, any pieces
+ *	dsn_end(&d, &out);
  *
  * The envelope sender of the bounce is null, and it goes to d.sender. Never made for a null sender:
  * that is asserted. */

@@ -17,7 +17,8 @@ static UIDNA *open_idna(void)
 	return U_FAILURE(error) ? NULL : idna;
 }
 
-/* Letters, digits and hyphens in labels of 1 to 63 (RFC 5321, 4.1.2; RFC 1035, 2.3.4), no "xn--" to look into. */
+/* Letters, digits and hyphens in labels of 1 to 63 (RFC 5321, 4.1.2; RFC 1035, 2.3.4), no "xn--"
+ * to look into. */
 static bool is_plain(struct bytes domain)
 {
 	struct bytes label;

@@ -5,7 +5,8 @@ const char lexer_mime_specials[] = ";=/";
 
 enum { ESC = 0x1b };
 
-/* ESC $ B, ESC $ @, ESC $ ( D begin two-byte text; ESC ( X ends it. Without an end it goes to the end of the value. */
+/* ESC $ B, ESC $ @, ESC $ ( D begin two-byte text; ESC ( X ends it. Without an end it goes to
+ * the end of the value. */
 size_t lexer_escape_len(struct bytes b)
 {
 	if (b.len < 2 || b.ptr[0] != ESC || b.ptr[1] != '$')
@@ -102,7 +103,8 @@ static void take(struct lexer *l, struct token *t, enum token_kind kind, size_t 
 	l->rest = bytes_skip(l->rest, len);
 }
 
-/* A quoted string, comment or literal at the start of rest. False: it is never closed, and its opening is passed over. */
+/* A quoted string, comment or literal at the start of rest. False: it is never closed, and its
+ * opening is passed over. */
 static bool take_closed(struct lexer *l, struct token *t, enum token_kind kind, const char **open)
 {
 	size_t end = BYTES_NONE;

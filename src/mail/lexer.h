@@ -1,9 +1,10 @@
-/* Splits a structured field's value into atoms, quoted strings, comments and specials (RFC 5322, 3.2), folded or not.
- * Private to mail/.
+/* Splits a structured field's value into atoms, quoted strings, comments and specials (RFC 5322,
+ * 3.2), folded or not. Private to mail/.
  *
- * What is opened and never closed (a quote, a comment, a bracket) is passed over as if it were not there; that is found out once
- * per value, so that the whole is linear. Raw ISO-2022-JP (ESC $ ... ESC () is one run of atom characters: its octets look
- * like quotes and commas but are none. */
+ * What is opened and never closed (a quote, a comment, a bracket) is passed over as if it were
+ * not there; that is found out once per value, so that the whole is linear. Raw ISO-2022-JP (ESC
+ * $ ... ESC () is one run of atom characters: its octets look like quotes and commas but are
+ * none. */
 #ifndef MAIL_LEXER_H
 #define MAIL_LEXER_H
 
@@ -30,7 +31,8 @@ struct token {
 struct lexer {
 	struct bytes rest;
 	const char *specials;
-	/* Where the first one that is never closed opens; NULL: not seen. It and later ones are none. */
+	/* Where the first one that is never closed opens; NULL: not seen. It and later ones are
+	 * none. */
 	const char *no_quote, *no_comment, *no_literal;
 };
 
@@ -54,7 +56,8 @@ static inline struct lexer lexer_within(const struct lexer *l, struct bytes part
 /* False at the end (kind is TOKEN_END then). */
 bool lexer_next(struct lexer *l, struct token *ret);
 
-/* The token's text without escapes and line ends; out has room for text.len octets. Returns octets written. */
+/* The token's text without escapes and line ends; out has room for text.len octets. Returns
+ * octets written. */
 size_t token_put(const struct token *t, char *out);
 
 /* Octets of an ISO-2022-JP run at the start of b, 0 when there is none. */

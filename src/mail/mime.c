@@ -10,8 +10,9 @@
  *	BODY      a boundary of an open part   parts inside of it end; the next begins (HEADER), or its epilogue (BODY)
  *	          anything else                counted
  *
- * In BODY a line is gathered only when it begins with "--" and a multipart is open; all others are skipped by memchr. In
- * HEADER lines are gathered, at most LIMIT_HEADER_FIELD octets of each. */
+ * In BODY a line is gathered only when it begins with "--" and a multipart is open; all others
+ * are skipped by memchr. In HEADER lines are gathered, at most LIMIT_HEADER_FIELD octets of
+ * each. */
 #include "mail/mime.h"
 
 #include <assert.h>
@@ -317,8 +318,8 @@ static void begin_body(struct mime_parser *p, struct mark at)
 	}
 }
 
-/* The body ends here, without the line end before it, which belongs to the boundary (RFC 2046, 5.1.1), but not before what
- * is inside of it does: `least`, 0 for nothing. */
+/* The body ends here, without the line end before it, which belongs to the boundary (RFC 2046,
+ * 5.1.1), but not before what is inside of it does: `least`, 0 for nothing. */
 static void close_part(struct mime_parser *p, struct mime_part *part, struct mark at,
                        unsigned line_end, uint64_t least)
 {
@@ -352,8 +353,9 @@ static void close_parts(struct mime_parser *p, const struct mime_part *keep_open
 
 /* ---- boundaries ---- */
 
-/* What stands after the boundary may only be "--" and then a blank with anything, which is ignored. Exact lines are what RFC 2046
- * has senders write; its note to implementors asks to accept more, but a longer boundary must not pass for a shorter one. */
+/* What stands after the boundary may only be "--" and then a blank with anything, which is
+ * ignored. Exact lines are what RFC 2046 has senders write; its note to implementors asks to
+ * accept more, but a longer boundary must not pass for a shorter one. */
 static bool is_boundary_end(struct bytes rest, bool *ret_close)
 {
 	*ret_close = bytes_starts(rest, BYTES("--"));
@@ -362,7 +364,8 @@ static bool is_boundary_end(struct bytes rest, bool *ret_close)
 	return rest.len == 0 || text_is_blank(rest.ptr[0]) || rest.ptr[0] == '\r';
 }
 
-/* Which open multipart's boundary the line is: the longest that fits, then the innermost; -1: none. */
+/* Which open multipart's boundary the line is: the longest that fits, then the innermost; -1:
+ * none. */
 static int find_frame(struct mime_parser *p, struct bytes line, bool *ret_close)
 {
 	int best = -1;
@@ -500,7 +503,8 @@ static size_t feed_line(struct mime_parser *p, struct bytes in)
 	return lf + 1;
 }
 
-/* Body lines that cannot be boundaries. Returns octets taken; fewer than offered only before a "-" that begins a line. */
+/* Body lines that cannot be boundaries. Returns octets taken; fewer than offered only before a
+ * "-" that begins a line. */
 static size_t feed_body(struct mime_parser *p, struct bytes in)
 {
 	const char *at = in.ptr, *end = in.ptr + in.len, *lf = NULL;

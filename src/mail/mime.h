@@ -6,30 +6,41 @@
  *	...
  *	mime_parser_free(&p);                             the tree goes with it
  *
- *	root = mime_parse(whole, &arena, NULL);                 the same for a mail in memory
+ *	root = mime_parse(whole, &arena, NULL);           the same for a mail in memory
  *
  * The parser keeps no mail, only the fields that the tree and the envelopes need: at most MIME_KEEP
  * octets. It costs one memchr per line and compares boundaries only on lines that begin with "--".
- * Lines end with CRLF or a bare LF; a bare CR is no line end. The line end before a boundary belongs
- * to the boundary (RFC 2046, 5.1.1).
+ * Lines end with CRLF or a bare LF; a bare CR is no line end. The line end before a boundary
+ * belongs to the boundary (RFC 2046, 5.1.1).
  *
- * child of a multipart is never NULL: one whose boundary never comes is a leaf (multipart is false) of that type.
+ * The child of a multipart is never NULL: one whose boundary never comes is a leaf (multipart is
+ * false) of that type.
  *
  * What breaks the rules:
- *  - A boundary of an outer multipart ends all inner ones that were not closed; the end of the mail
- * ends everything.
- *  - A boundary line may go on after a blank; anything else after it (a longer boundary) is another boundary, or text. Of
- *    boundaries that begin alike the longest counts.
- *  - multipart without a boundary parameter, and parts beyond LIMIT_MIME_DEPTH or LIMIT_MIME_PARTS,
- * are leaves (`truncated`).
- *  - message/rfc822 in base64 or quoted-printable is a leaf: its offsets would not be octets of
- * this mail.
+ *
+ *  - A boundary of an outer multipart ends all inner ones that were not closed; the end of the
+ *    mail ends everything.
+ *
+ *  - A boundary line may go on after a blank; anything else after it (a longer boundary) is another
+ *    boundary, or text. Of boundaries that begin alike the longest counts.
+ *
+ *  - A multipart without a boundary parameter, and parts beyond LIMIT_MIME_DEPTH or
+ *    LIMIT_MIME_PARTS, are leaves (`truncated`).
+ *
+ *  - A message/rfc822 in base64 or quoted-printable is a leaf: its offsets would not be octets of
+ *    this mail.
+ *
  *  - A header line that is no field is passed over; but when it is the first line of a part's
- * header, there is no header and the body starts there.
- *  - After a Content-Type or -Disposition that ends with ";" a line that is no field goes on with it, blank or not.
- *  - Of several Content-Type, Content-Transfer-Encoding or Content-Disposition the last counts; of other fields the first.
- *  - In multipart/digest the default type is message/rfc822, elsewhere text/plain; charset=us-ascii
- * (RFC 2046, 5.1.5).
+ *    header, there is no header and the body starts there.
+ *
+ *  - After a Content-Type or -Disposition that ends with ";" a line that is no field goes on with
+ *    it, blank or not.
+ *
+ *  - Of several Content-Type, Content-Transfer-Encoding or Content-Disposition the last counts; of
+ *    other fields the first.
+ *
+ *  - In multipart/digest the default type is message/rfc822, elsewhere text/plain;
+ *    charset=us-ascii (RFC 2046, 5.1.5).
  */
 #ifndef MAIL_MIME_H
 #define MAIL_MIME_H
@@ -107,9 +118,9 @@ struct mime_count mime_parser_count(const struct mime_parser *p);
 const struct mime_part *mime_parse(struct bytes mail, struct arena *arena,
                                    struct mime_count *ret_count);
 
-/* The part that an IMAP section number names (RFC 9051, 6.4.5.1); count 0 is root. In a message, the children of its
- * multipart count, or its one body as 1. NULL: no such part. When the part is a message/rfc822 (part->message), HEADER and TEXT of
- * it are header and body of part->child. */
+/* The part that an IMAP section number names (RFC 9051, 6.4.5.1); count 0 is root. In a message,
+ * the children of its multipart count, or its one body as 1. NULL: no such part. When the part
+ * is a message/rfc822 (part->message), HEADER and TEXT of it are header and body of part->child. */
 const struct mime_part *mime_part_section(const struct mime_part *root, const uint32_t *numbers,
                                           size_t count);
 

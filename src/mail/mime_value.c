@@ -1,5 +1,5 @@
-/* Values of Content-Type, Content-Disposition and Content-Transfer-Encoding (RFC 2045, 5 and 6; RFC 2183), as they should be and
- * as they are. */
+/* Values of Content-Type, Content-Disposition and Content-Transfer-Encoding (RFC 2045, 5 and 6;
+ * RFC 2183), as they should be and as they are. */
 #include "base/text.h"
 #include "mail/lexer.h"
 #include "mail/mime.h"
@@ -21,7 +21,8 @@ static bool is_special(const struct token *t, char c)
 	return t->kind == TOKEN_SPECIAL && t->special == c;
 }
 
-/* The token is the name of a parameter before which the ";" was forgotten: "multipart/mixed boundary=x". */
+/* The token is the name of a parameter before which the ";" was forgotten: "multipart/mixed
+ * boundary=x". */
 static bool begins_param(const struct lexer *after, const struct token *t)
 {
 	struct lexer look = *after;
@@ -36,7 +37,8 @@ static void go_back(struct lexer *l, const struct token *t)
 	l->rest = bytes_of(t->start, (size_t)(l->rest.ptr - t->start) + l->rest.len);
 }
 
-/* Atoms up to a ";" (or a "/" for the type) as one lower case word: "image/ jpeg" is image and jpeg. */
+/* Atoms up to a ";" (or a "/" for the type) as one lower case word: "image/ jpeg" is image and
+ * jpeg. */
 static struct bytes take_word(struct lexer *l, char also, char *ret_end, struct arena *arena)
 {
 	struct token t;
@@ -71,8 +73,8 @@ static bool next_of_value(struct lexer *l, struct token *t, bool any)
 	return true;
 }
 
-/* After the "=": to the next ";". Unquoted values with blanks in them are common in file names. A quoted string ends the
- * value: what stands between it and the ";" is nobody's. */
+/* After the "=": to the next ";". Unquoted values with blanks in them are common in file names.
+ * A quoted string ends the value: what stands between it and the ";" is nobody's. */
 static struct bytes take_param_value(struct lexer *l, struct arena *arena)
 {
 	struct lexer look = *l;

@@ -76,8 +76,8 @@ static bool strip_trailer(struct bytes *b)
 	}
 }
 
-/* Replies with any blobs before them; then blobs as long as something is left. Each octet is looked at twice at most: when no reply
- * follows the blobs, none follows some of them either. */
+/* Replies with any blobs before them; then blobs as long as something is left. Each octet is
+ * looked at twice at most: when no reply follows the blobs, none follows some of them either. */
 static bool strip_leaders(struct bytes *b)
 {
 	bool stripped = false;

@@ -1,7 +1,7 @@
 /* The builder is the MIME parser; what is here makes a summary of its tree, encodes and decodes it.
  *
- * Encoded form, version 1. "number" is LEB128 (seven bits an octet, low first, 10 octets at most); "text" is a number and that
- * many octets.
+ * Encoded form, version 1. "number" is LEB128 (seven bits an octet, low first, 10 octets at most);
+ * "text" is a number and that many octets.
  *
  *	u8 1                      version
  *	u8                        enum summary_partial bits

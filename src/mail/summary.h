@@ -1,21 +1,24 @@
 /* What listing a mailbox needs to know of a mail, made once when it comes in, so that nobody opens
- * the mail for it: IMAP's ENVELOPE, BODYSTRUCTURE, RFC822.SIZE, SEARCH in the usual fields, SORT and
- * THREAD.
+ * the mail for it: IMAP's ENVELOPE, BODYSTRUCTURE, RFC822.SIZE, SEARCH in the usual fields, SORT
+ * and THREAD.
  *
  *	struct summary_builder *b = summary_builder_new();
- *	summary_builder_feed(b, trace); summary_builder_feed(b, data) ...      any split
- *	summary_builder_finish(b, &buf);                                       at most LIMIT_SUMMARY
- * octets hops = summary_builder_summary(b)->received; summary_builder_free(&b);
+ *	summary_builder_feed(b, trace); summary_builder_feed(b, data); ...    any split
+ *	summary_builder_finish(b, &buf);                        at most LIMIT_SUMMARY octets
+ *	hops = summary_builder_summary(b)->received;
+ *	summary_builder_free(&b);
  *
  *	struct summary s;
  *	if (summary_decode(bytes, &arena, &s) == OK) envelope = s.root->envelope; ...
  *
  * A mail that is too rich for LIMIT_SUMMARY gets a partial summary. In this order:
  *  1. SUMMARY_NO_STRUCTURE: root stands alone: its children are left out (root->child is NULL).
- * BODYSTRUCTURE and sections need the mail itself: feed it (READ) to a builder and use
- * summary_builder_summary(), which knows no such limit.
- *  2. SUMMARY_CUT: besides, address lists and texts of the envelope are cut. ENVELOPE and SEARCH in
- * them need the mail, too. Offsets, size and date are always right. */
+ *     BODYSTRUCTURE and sections need the mail itself: feed it (READ) to a builder and use
+ *     summary_builder_summary(), which knows no such limit.
+ *  2. SUMMARY_CUT: besides, address lists and texts of the envelope are cut. ENVELOPE and SEARCH
+ *     in them need the mail, too.
+ *
+ * Offsets, size and date are always right. */
 #ifndef MAIL_SUMMARY_H
 #define MAIL_SUMMARY_H
 

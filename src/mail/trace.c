@@ -8,7 +8,8 @@
 
 enum { NAME_MAX_LEN = 255, COMMENT_MAX_LEN = 120, PATH_MAX_LEN = 640 };
 
-/* What strangers sent, so that it stays one word inside of a comment: no control characters, blanks or parentheses. */
+/* What strangers sent, so that it stays one word inside of a comment: no control characters,
+ * blanks or parentheses. */
 static void put_word(struct buf *out, struct bytes text, size_t most)
 {
 	bool utf8 = text_is_utf8(text);

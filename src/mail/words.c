@@ -56,7 +56,8 @@ static int hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Octets written as a marker and two hexadecimal digits; a marker without them stands for itself. */
+/* Octets written as a marker and two hexadecimal digits; a marker without them stands for
+ * itself. */
 static void decode_hex_marked(struct bytes text, char marker, bool underscore, struct buf *out)
 {
 	for (size_t i = 0; i < text.len; i++) {
@@ -85,7 +86,8 @@ static void decode_base64_text(struct bytes text, struct buf *out)
 	body_decode_end(&d, out);
 }
 
-/* Text after "=?": charset ? encoding ? text ?= (RFC 2047, 2). Returns octets with the "=?", 0: no encoded word. */
+/* Text after "=?": charset ? encoding ? text ?= (RFC 2047, 2). Returns octets with the "=?", 0:
+ * no encoded word. */
 static size_t parse_word(struct reader *r, struct bytes b, struct bytes *ret_charset,
                          char *ret_encoding, struct bytes *ret_text)
 {
@@ -234,7 +236,8 @@ struct section {
 	bool extended;
 };
 
-/* "name*", "name*2", "name*2*": which section of `name` this parameter is; -1: none. The lone "name*" is section 0. */
+/* "name*", "name*2", "name*2*": which section of `name` this parameter is; -1: none. The lone
+ * "name*" is section 0. */
 static int section_number(struct bytes param, struct bytes name, bool *ret_extended)
 {
 	uint64_t n = 0;

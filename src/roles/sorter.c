@@ -1,5 +1,6 @@
-/* sorter: takes queued mail from the store and says what becomes of it. The thinking is in sorting/; this keeps some jobs
- * going at once, each with a session of its own, so that a late answer to one never reaches the next.
+/* sorter: takes queued mail from the store and says what becomes of it. The thinking is in
+ * sorting/; this keeps some jobs going at once, each with a session of its own, so that a late
+ * answer to one never reaches the next.
  *
  *	slot      IDLE -> (TAKE asked) TAKING -> (an entry) WORKING -> (SORTED answered) IDLE
  *

@@ -1,5 +1,6 @@
-/* The bounce: made by mail/dsn.h, sent to SPOOL as it is made, committed by the SORTED that ends the entry. The original is
- * returned whole when the sender asked for it (RET=FULL, RFC 3461, 4.3) or when it is small, else its header. */
+/* The bounce: made by mail/dsn.h, sent to SPOOL as it is made, committed by the SORTED that ends
+ * the entry. The original is returned whole when the sender asked for it (RET=FULL, RFC 3461,
+ * 4.3) or when it is small, else its header. */
 #include "mail/header.h"
 #include "mail/trace.h"
 #include "sorting/job.h"
@@ -83,7 +84,8 @@ static void end_text(struct sorting_job *j)
 	summary_builder_finish(j->builder, &j->encoded);
 }
 
-/* Reads on while there is little to send; sends what there is; ends with SORTED when all is spooled. */
+/* Reads on while there is little to send; sends what there is; ends with SORTED when all is
+ * spooled. */
 static void go_on(struct sorting_job *j)
 {
 	if (!j->ended && !j->reading && buf_len(&j->out) < 2 * LIMIT_CHUNK) {

@@ -196,7 +196,8 @@ static void add_leaf(struct sorting_job *j, const struct config_leaf *leaf)
 	case CONFIG_LEAF_PLACE: add_deliver(j, leaf->address, leaf->mailbox); break;
 	case CONFIG_LEAF_REMOTE: add_redirect(j, leaf->address); break;
 	case CONFIG_LEAF_UNKNOWN:
-		/* Somebody else's name gets an entry and a bounce of its own; our own was asked for here already. */
+		/* Somebody else's name gets an entry and a bounce of its own; our own was asked
+		 * for here already. */
 		if (!bytes_equal(leaf->address, j->rcpt))
 			add_redirect(j, leaf->address);
 		else
@@ -295,7 +296,8 @@ static void add_fact(struct sorting_job *j, struct bytes address, bool exists)
 	j->facts[j->fact_count++] = (struct config_fact){address, exists};
 }
 
-/* Answers come in any order: the number says which of the missing it is. They were numbered one after the other. */
+/* Answers come in any order: the number says which of the missing it is. They were numbered one
+ * after the other. */
 static void take_fact(struct sorting_job *j, const struct answer *a)
 {
 	size_t nth = j->missing_asked - (j->next_number - a->number) - 1;
@@ -393,7 +395,8 @@ static void take_answer(struct sorting_job *j, const struct answer *a)
 	}
 }
 
-/* Answers that are as good as any: no such address is an answer, and of a damaged mail the rest is used. */
+/* Answers that are as good as any: no such address is an answer, and of a damaged mail the rest
+ * is used. */
 static bool is_usable(const struct answer *a)
 {
 	return a->result == OK ||

@@ -64,7 +64,8 @@ void job_read(struct sorting_job *j, uint64_t offset, size_t len);
 void job_sorted(struct sorting_job *j);
 void job_defer(struct sorting_job *j, uint32_t seconds, struct bytes reason);
 
-/* bounce.c: sends the mail back, j->refusal says why and j->header is there; ends in job_sorted(). */
+/* bounce.c: sends the mail back, j->refusal says why and j->header is there; ends in
+ * job_sorted(). */
 void bounce_begin(struct sorting_job *j);
 void bounce_answer(struct sorting_job *j, const struct answer *a);
 

@@ -1,23 +1,29 @@
-/* What becomes of one queued mail for one recipient: aliases and dot files followed, placed, forwarded, held or sent back.
- * A sealed machine over asks (QUEUE_READ, ROUTE, SPOOL, SORTED); roles/sorter.c runs several of them.
+/* What becomes of one queued mail for one recipient: aliases and dot files followed, placed,
+ * forwarded, held or sent back. A sealed machine over asks (QUEUE_READ, ROUTE, SPOOL, SORTED);
+ * roles/sorter.c runs several of them.
  *
  *	struct sorting_job *j = sorting_job_new(config, &answer.take, now);
  *	while (sorting_job_ask(j, &a)) forward(&a);          each with the job's own session
  *	sorting_job_answer(j, &answer);                      then drain the asks again
  *	if (sorting_job_finished(j)) log(sorting_job_outcome(j)), sorting_job_free(&j);
  *
- *	what the recipient leads to                       what is done
- *	an account's mailbox (also through aliases)       DELIVER
- *	an address elsewhere                              REDIRECT: the queue carries it; refused as a loop when the mail has been
- *	                                                  delivered to this recipient before, or has too many hops
- *	an alias to nobody of ours                        REDIRECT: an entry of its own, which then is sent back
- *	nobody                                            a bounce, unless NOTIFY says none; to postmaster when the mail is a bounce
- *	postmaster or abuse, and nobody is named          DELIVER to the first account; held when there is none
- *	a circle, a |program                              HOLD: the operator sees it, with file and line
- *	an account whose quota stays used up              tried again; a bounce after queue.lifetime
+ *	what the recipient leads to         what is done
+ *	an account's mailbox, also by       DELIVER
+ *	    aliases
+ *	an address elsewhere                REDIRECT: the queue carries it; sent back as a loop when the
+ *	                                    mail was delivered to this recipient before, or hopped too often
+ *	an alias to nobody of ours          REDIRECT: an entry of its own, which then is sent back
+ *	nobody                              a bounce, unless NOTIFY says none; to postmaster when the
+ *	                                    mail is itself a bounce
+ *	postmaster or abuse, and nobody     DELIVER to the first account; held when there is none
+ *	    is named
+ *	a circle, a |program                HOLD: the operator sees it, with file and line
+ *	an account whose quota stays used   tried again; a bounce after queue.lifetime
+ *	    up
  *
- * Every way ends in one SORTED, so that the lease ends, too; only when the store died (LOST) or gave the entry to somebody
- * else (NOT_FOUND) there is nothing to say. The mail is opened only for a bounce and for the loop check. */
+ * Every way ends in one SORTED, so that the lease ends, too; only when the store died (LOST) or
+ * gave the entry to somebody else (NOT_FOUND) there is nothing to say. The mail is opened only
+ * for a bounce and for the loop check. */
 #ifndef SORTING_SORTING_H
 #define SORTING_SORTING_H
 

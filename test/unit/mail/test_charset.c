@@ -102,7 +102,8 @@ static size_t write_kana_euc(unsigned pointer, char *out)
 	return 2;
 }
 
-/* Half-width kana are letters of their own here; the table maps them to full width for encoders of ISO-2022-JP. */
+/* Half-width kana are letters of their own here; the table maps them to full width for encoders
+ * of ISO-2022-JP. */
 static uint32_t half_width(unsigned pointer)
 {
 	return 0xff61 + pointer;

@@ -1,4 +1,5 @@
-/* Values of header fields against test/data/mime/mail-parser/fields, and what those files do not hold. */
+/* Values of header fields against test/data/mime/mail-parser/fields, and what those files do not
+ * hold. */
 #include "../test.h"
 
 #include <jansson.h>

@@ -1,4 +1,5 @@
-/* The leaves of test/data/mime/mime4j: the file STEM_decoded_1_2.txt holds the decoded second child of the root. */
+/* The leaves of test/data/mime/mime4j: the file STEM_decoded_1_2.txt holds the decoded second
+ * child of the root. */
 #include "../test.h"
 
 #include "data.h"
@@ -57,7 +58,8 @@ static bool is_encoded_message(const struct mime_part *part)
 	       part->encoding == MIME_BASE64;
 }
 
-/* Follows "1_2_1" from the root; *mail changes on the way into an encoded message. NULL: no such part. */
+/* Follows "1_2_1" from the root; *mail changes on the way into an encoded message. NULL: no such
+ * part. */
 static const struct mime_part *follow(struct bytes *mail, const struct mime_part *part,
                                       const char *path, struct arena *arena)
 {

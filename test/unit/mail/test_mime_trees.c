@@ -1,4 +1,5 @@
-/* The trees of test/data/mime/mail-parser: 47 messages, each as it is and with CRLF, against what another parser made of them. */
+/* The trees of test/data/mime/mail-parser: 47 messages, each as it is and with CRLF, against
+ * what another parser made of them. */
 #include "../test.h"
 
 #include <jansson.h>

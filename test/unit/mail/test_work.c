@@ -1,5 +1,6 @@
-/* Nothing that strangers send costs more than its length: every parser of mail/ is run on inputs that are one piece repeated, and
- * on twice as much; the basic blocks that run and the octets that libc searches are counted (no time is measured).
+/* Nothing that strangers send costs more than its length: every parser of mail/ is run on inputs
+ * that are one piece repeated, and on twice as much; the basic blocks that run and the octets that
+ * libc searches are counted (no time is measured).
  *
  * The sources of mail/ are compiled into this test with -fsanitize-coverage=trace-pc, which calls
  * __sanitizer_cov_trace_pc() once a basic block. */

@@ -1,4 +1,5 @@
-/* A job against a store of a few lines: accounts are a list, the mail is a text, what comes out is the actions and the bounce. */
+/* A job against a store of a few lines: accounts are a list, the mail is a text, what comes out
+ * is the actions and the bounce. */
 #include "../test.h"
 
 #include "base/wire.h"
@@ -328,7 +329,8 @@ static void a_big_original_flows_through(void **state)
 	struct scene s = {.rcpt = "nobody@example.test", .ret = 1, .mail = buf_bytes(&mail).ptr};
 	play(&s);
 	assert_true(s.spools > 10);
-	/* Answers came in reverse order, so the pieces did not arrive in theirs; all of them did. */
+	/* Answers came in reverse order, so the pieces did not arrive in theirs; all of them
+	 * did. */
 	assert_true(buf_len(&s.bounce) > buf_len(&mail));
 	struct arena arena = {0};
 	struct summary summary;
