@@ -1,15 +1,96 @@
-/* JSON lines as a table for people: a column for each key of the first object. */
+/* JSON lines as a table for people: a column for each key, in order of first appearance. Keys that end in _ms are moments,
+ * told in local time. Heads are words of people's language. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
+#include "base/time.h"
 #include "cli/cli.h"
 
 enum { COLUMNS = 32, WIDTH_MAX = 60 };
 
-/* A value as text; the caller frees it. */
-static char *text_of(const json_t *value)
+struct word {
+	const char *key, *japanese;
+};
+
+static const struct word words[] = {
+        {"accounts", "アカウント"},
+        {"address", "アドレス"},
+        {"alias", "別名"},
+        {"default", "既定値"},
+        {"disk_full", "ディスク満杯"},
+        {"domain", "ドメイン"},
+        {"due_ms", "次回"},
+        {"generation", "設定の世代"},
+        {"help", "説明"},
+        {"landlock", "Landlock"},
+        {"log_octets", "ログのバイト数"},
+        {"mail", "メール"},
+        {"mailboxes", "メールボックス"},
+        {"messages", "通数"},
+        {"missing_wall", "欠けている壁"},
+        {"option", "設定項目"},
+        {"origin", "元の宛先"},
+        {"queue_carry", "転送待ち"},
+        {"queue_held", "保留"},
+        {"queue_parked", "待避"},
+        {"queue_ready", "配送待ち"},
+        {"queued_ms", "受付"},
+        {"quota", "上限"},
+        {"reading", "読込中"},
+        {"reason", "理由"},
+        {"recipient", "宛先"},
+        {"restarts", "再起動"},
+        {"role", "役割"},
+        {"segments", "セグメント"},
+        {"sender", "差出人"},
+        {"since", "開始"},
+        {"size", "大きさ"},
+        {"space_octets", "空きバイト数"},
+        {"spool_octets", "受信中バイト数"},
+        {"state", "状態"},
+        {"suspended", "停止"},
+        {"targets", "転送先"},
+        {"tries", "試行"},
+        {"type", "型"},
+        {"used", "使用量"},
+        {"value", "値"},
+};
+
+static bool is_moment(const char *key)
 {
+	return bytes_ends(bytes_of_text(key), BYTES("_ms"));
+}
+
+/* The head of a column; out is room for it. */
+static const char *head_of(const char *key, char out[64])
+{
+	size_t len = strlen(key) - (is_moment(key) ? 3 : 0);
+
+	for (size_t i = 0; cli_japanese() && i < sizeof(words) / sizeof(*words); i++)
+		if (strcmp(words[i].key, key) == 0)
+			return words[i].japanese;
+	snprintf(out, 64, "%.*s", (int)(len < 63 ? len : 63), key);
+	return out;
+}
+
+static char *moment_text(const json_t *value)
+{
+	time_t seconds = (time_t)(json_integer_value(value) / 1000);
+	char text[32] = "-";
+	struct tm local;
+
+	if (seconds > 0 && localtime_r(&seconds, &local))
+		strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &local);
+	return strdup(text);
+}
+
+/* A value as text; the caller frees it. */
+static char *text_of(const char *key, const json_t *value)
+{
+	if (is_moment(key) && json_is_integer(value))
+		return moment_text(value);
 	if (json_is_string(value))
 		return strdup(json_string_value(value));
 	if (!value || json_is_null(value))
@@ -77,12 +158,13 @@ static size_t collect_heads(json_t *all, const char *heads[COLUMNS])
 
 static size_t column_width(json_t *all, const char *head)
 {
-	size_t width = width_of(head), i;
+	char room[64];
+	size_t width = width_of(head_of(head, room)), i;
 	json_t *row;
 
 	json_array_foreach(all, i, row)
 	{
-		char *text = text_of(json_object_get(row, head));
+		char *text = text_of(head, json_object_get(row, head));
 
 		if (width_of(text) > width)
 			width = width_of(text);
@@ -94,19 +176,20 @@ static size_t column_width(json_t *all, const char *head)
 static void print_table(json_t *all)
 {
 	const char *heads[COLUMNS];
+	char room[64];
 	size_t widths[COLUMNS], count = collect_heads(all, heads), i, n;
 	json_t *row;
 
 	for (n = 0; n < count; n++) {
 		widths[n] = column_width(all, heads[n]);
-		print_cell(heads[n], n + 1 < count ? widths[n] : 0);
+		print_cell(head_of(heads[n], room), n + 1 < count ? widths[n] : 0);
 	}
 	if (count > 0)
 		putchar('\n');
 	json_array_foreach(all, i, row)
 	{
 		for (n = 0; n < count; n++) {
-			char *text = text_of(json_object_get(row, heads[n]));
+			char *text = text_of(heads[n], json_object_get(row, heads[n]));
 
 			print_cell(text, n + 1 < count ? widths[n] : 0);
 			free(text);
@@ -118,16 +201,23 @@ static void print_table(json_t *all)
 /* One object is a list of its members. */
 static void print_object(json_t *object)
 {
+	char room[64];
 	const char *key;
 	json_t *value;
 
 	json_object_foreach(object, key, value)
 	{
-		char *text = text_of(value);
+		char *text = text_of(key, value);
 
-		printf("%-20s %s\n", key, text);
+		print_cell(head_of(key, room), 20);
+		puts(text);
 		free(text);
 	}
+}
+
+static bool is_listing(const struct cli *c)
+{
+	return c->command->verb && strcmp(c->command->verb, "list") == 0;
 }
 
 void cli_print_rows(const struct cli *c, struct bytes rows)
@@ -139,7 +229,8 @@ void cli_print_rows(const struct cli *c, struct bytes rows)
 		return;
 	}
 	all = parse_rows(rows);
-	if (json_array_size(all) == 1 && json_object_size(json_array_get(all, 0)) > 6)
+	if (json_array_size(all) == 1 && !is_listing(c) &&
+	    json_object_size(json_array_get(all, 0)) > 6)
 		print_object(json_array_get(all, 0));
 	else
 		print_table(all);

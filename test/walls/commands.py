@@ -160,6 +160,8 @@ def served(folder):
     finally:
         server.terminate()
         server.wait(60)
+        with open(log, encoding="utf-8") as f:
+            check("no sanitizer has complained", "Sanitizer" not in f.read())
         if failures:
             with open(log, encoding="utf-8") as f:
                 print("# " + f.read().replace("\n", "\n# "))

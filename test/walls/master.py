@@ -144,6 +144,7 @@ def main():
         stops = [line.split()[3] for line in read_log(log).splitlines() if " role-stopped " in line]
         order = [name for name in ("sorter", "keeper", "store") if name in stops]
         check("fronts first, store last", [s for s in stops if s in order] == order and stops[-len(order):] == order, stops)
+        check("no sanitizer has complained", "Sanitizer" not in read_log(log), read_log(log))
         check("nothing had to be killed", "did not stop in time" not in read_log(log), read_log(log))
     finally:
         if server.poll() is None:
