@@ -17,8 +17,6 @@ struct kind {
 static const struct kind kinds[] = {
         {"mime", "", check_mime},
         {"charset", "NAME", check_charset},
-        {"mime", "", check_mime},
-        {"charset", "NAME", check_charset},
         {NULL, NULL, NULL},
 };
 
@@ -71,7 +69,8 @@ int cli_check(struct cli *c)
 	if (!k)
 		return cli_say_usage(c->command, "no such KIND; there are mime and charset");
 	if (check.arg_count != (*k->args ? 1 : 0))
-		return cli_say_usage(c->command, *k->args ? "that KIND takes a NAME" : "that is too much");
+		return cli_say_usage(c->command,
+		                     *k->args ? "that KIND takes a NAME" : "that is too much");
 	r = judge(k, &check, &out, &why);
 	if (r == OK)
 		fwrite(buf_bytes(&out).ptr, 1, buf_len(&out), stdout);

@@ -77,7 +77,8 @@ static const struct cli_command commands[] = {
         {"image", NULL, "", 0, 0, FOLDER, "", "write an image of the index into the log now",
          cli_image},
         {"fsck", NULL, "", 0, 0, LISTING, "",
-         "prove that log, index and queue agree; the server must be stopped\nWhat is derived is put "
+         "prove that log, index and queue agree; the server must be stopped\nWhat is derived is "
+         "put "
          "right, what the disk lost is named (exit 1).",
          cli_fsck},
 };

@@ -124,7 +124,8 @@ static bool take_report(struct snapshot_reading *g, const struct order *o, struc
 	case REPORT_CHUNK: buf_append(&g->encoded, o->text); return false;
 	case REPORT_DONE:
 		/* Where it fails, why says so and finish() sees it. */
-		if (process_memory_file("hikyaku-config", buf_bytes(&g->encoded), &g->snapshot->config, why) != OK)
+		if (process_memory_file("hikyaku-config", buf_bytes(&g->encoded),
+		                        &g->snapshot->config, why) != OK)
 			g->snapshot->config = -1;
 		return true;
 	case REPORT_FAILED: (void)why_set(why, INVALID, "%.*s", BYTES_ARG(o->text)); return true;
