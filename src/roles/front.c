@@ -420,9 +420,11 @@ void front_peer_lost(struct role_context *r, struct channel *ch)
 
 	if (channel_peer(ch) == STORE)
 		f->grants_missing = (r->role->answerers & KEEPER) && r->role->bit == ACCESS;
-	if (channel_peer(ch) == KEEPER)
-		for (struct connection *c = f->connections; c; c = c->next)
-			c->grant_forgotten = c->granted;
+	if (channel_peer(ch) != KEEPER)
+		return;
+	f->keeper_away = true;
+	for (struct connection *c = f->connections; c; c = c->next)
+		c->grant_forgotten = c->granted;
 }
 
 void front_peer_back(struct role_context *r, struct channel *ch)
@@ -431,8 +433,12 @@ void front_peer_back(struct role_context *r, struct channel *ch)
 
 	if (channel_peer(ch) == STORE && f->grants_missing)
 		loop_timer_set(f->grants_timer, GRANTS_MS);
-	if (channel_peer(ch) == KEEPER)
-		ask_ticket_keys(f);
+	if (channel_peer(ch) != KEEPER)
+		return;
+	ask_ticket_keys(f);
+	f->keeper_away = false;
+	for (struct connection *c = f->connections; c; c = c->next)
+		connection_keeper_back(c);
 }
 
 /* ---- begin and end ---- */

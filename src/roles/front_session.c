@@ -323,13 +323,20 @@ static bool all_sent(struct connection *c)
 	       (!c->engine || buf_len(c->engine->ops->output(c->engine)) == 0);
 }
 
+static bool wants_input(const struct connection *c)
+{
+	/* What TLS itself says (tickets, alerts, new keys) is bounded like an engine's output. */
+	if (c->eof || buf_len(&c->in) > 0 || buf_len(&c->out) >= ENGINE_OUTPUT_HIGH)
+		return false;
+	/* A handshake needs keeper's signature: better late than failed. */
+	return c->phase == PHASE_HANDSHAKE ? !c->front->keeper_away : !c->tls_asked;
+}
+
 static void watch(struct connection *c)
 {
 	unsigned events = 0;
 
-	/* What TLS itself says (tickets, alerts, new keys) is bounded like an engine's output. */
-	if (!c->eof && buf_len(&c->in) == 0 && buf_len(&c->out) < ENGINE_OUTPUT_HIGH &&
-	    (!c->tls_asked || c->phase == PHASE_HANDSHAKE))
+	if (wants_input(c))
 		events |= LOOP_READ;
 	if (c->phase == PHASE_HANDSHAKE ? buf_len(&c->out) > 0 : !all_sent(c))
 		events |= LOOP_WRITE;
@@ -661,4 +668,10 @@ void connection_overdue(struct connection *c)
 		pump(c, (struct bytes){0});
 	else
 		connection_kill(c);
+}
+
+void connection_keeper_back(struct connection *c)
+{
+	if (c->phase == PHASE_HANDSHAKE)
+		watch(c);
 }

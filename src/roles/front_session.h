@@ -44,6 +44,7 @@ struct front {
 	bool grants_missing; /* the store was restarted and does not know our sessions yet */
 	unsigned key_checks; /* of this generation */
 	bool keys_missing;   /* keeper has no key to a certificate of this generation */
+	bool keeper_away;    /* it died: handshakes wait for the next one */
 	bool stopping;
 };
 
@@ -92,5 +93,6 @@ void connection_answer(struct connection *c, const struct answer *a);
 void connection_event(struct connection *c, unsigned events);
 void connection_overdue(struct connection *c);
 void connection_kill(struct connection *c);
+void connection_keeper_back(struct connection *c);
 
 #endif

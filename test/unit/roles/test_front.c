@@ -630,6 +630,28 @@ static void noise_instead_of_tls(void **state)
 	client_free(&c);
 }
 
+/* Who comes while keeper is away waits for it instead of failing. */
+static void a_handshake_waits_for_keeper(void **state)
+{
+	struct world *w = *state;
+	struct client *c;
+
+	house_cut(w->h, KEEPER);
+	c = client_new(w, &w->tls);
+	c->ctx = SSL_CTX_new(TLS_client_method());
+	c->ssl = SSL_new(c->ctx);
+	SSL_set_fd(c->ssl, c->fd);
+	for (int i = 0; i < 30; i++) {
+		assert_int_equal(SSL_connect(c->ssl), -1);
+		assert_int_equal(SSL_get_error(c->ssl, -1), SSL_ERROR_WANT_READ);
+		house_step(w->h);
+	}
+	w->keeper = house_reconnect(w->h, KEEPER, &peer_ops, w);
+	house_until(w->h, SSL_connect(c->ssl) == 1);
+	expect(c, "hello");
+	client_free(&c);
+}
+
 static void too_many_from_one_address(void **state)
 {
 	struct world *w = *state;
@@ -872,6 +894,7 @@ int main(void)
 	        TEST(tls_by_command),
 	        TEST(injection_ends_the_session),
 	        TEST(noise_instead_of_tls),
+	        TEST(a_handshake_waits_for_keeper),
 	        TEST(too_many_from_one_address),
 	        TEST(too_many_in_all),
 	        TEST(the_balancer_says_who),
