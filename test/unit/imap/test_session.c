@@ -137,6 +137,82 @@ static void ends_a_literal_over_a_restart(void **state)
 	fake_store_free(&store);
 }
 
+/* A mail too rich for its summary is read when its structure or its addresses are wanted. */
+static void reads_what_the_summary_cannot_hold(void **state)
+{
+	struct fake_store *store = fake_store_new();
+	struct client *c = client_new(store, 1);
+	struct buf rich = {0};
+	struct bytes heard;
+
+	buf_append_text(&rich, "To: first@example.test");
+	for (int i = 0; i < 1200; i++)
+		buf_printf(&rich, ",\r\n \"Person number %d\" <p%d@example.test>", i, i);
+	buf_append_text(&rich, "\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n");
+	for (int i = 1; i <= 900; i++)
+		buf_printf(&rich, "--b\r\nContent-Type: text/plain; name=part%d\r\n\r\ntext %d\r\n",
+		           i, i);
+	buf_append_text(&rich, "--b--\r\n");
+	fake_store_deliver(store, "INBOX", BYTES(MAIL), 0);
+	fake_store_deliver(store, "INBOX", buf_bytes(&rich), 0);
+	fake_store_deliver(store, "INBOX", BYTES(MAIL), 0);
+	client_login(c);
+	client_says(c, "a SELECT INBOX\r\n");
+	heard = client_says(c, "b FETCH 1:3 (UID BODYSTRUCTURE)\r\n");
+	assert_int_equal(count_of(heard, " FETCH ("), 3);
+	assert_int_equal(count_of(heard, "(\"name\" \"part"), 900);
+	assert_has(heard, "(\"name\" \"part900\")");
+	assert_true(store->asked[ASK_READ] == (buf_len(&rich) + LIMIT_READ - 1) / LIMIT_READ);
+	heard = client_says(c, "c FETCH 2 ENVELOPE\r\n");
+	assert_int_equal(count_of(heard, "\"Person number "), 1200);
+	assert_has(client_says(c, "d FETCH 2 BODY.PEEK[777]\r\n"),
+	           "* 2 FETCH (BODY[777] {8}\r\ntext 777)\r\n");
+	assert_has(client_says(c, "e SEARCH TO p1199@\r\n"), "* SEARCH 2\r\n");
+	assert_has(client_says(c, "f SEARCH NOT TO p1199@\r\n"), "* SEARCH 1 3\r\n");
+	assert_has(client_says(c, "g SEARCH BODY \"text 900\"\r\n"), "* SEARCH 2\r\n");
+	assert_has(client_says(c, "h SEARCH HEADER TO \"\"\r\n"), "* SEARCH 2\r\n");
+	buf_done(&rich);
+	client_free(&c);
+	fake_store_free(&store);
+}
+
+/* Many small pieces come by few asks; what did not fit is asked again, and one mail that is gone is only that. */
+static void reads_many_at_once(void **state)
+{
+	struct fake_store *store = fake_store_new();
+	struct client *c = client_new(store, 1);
+	struct buf mail = {0};
+	struct bytes heard;
+
+	for (int i = 0; i < 500; i++) {
+		buf_clear(&mail);
+		buf_printf(&mail, "Subject: number %d\r\n\r\n", i);
+		for (int n = 0; n < i % 40; n++)
+			buf_append_text(&mail, "a line that makes mails of several lengths\r\n");
+		fake_store_deliver(store, "INBOX", buf_bytes(&mail), 0);
+	}
+	client_login(c);
+	client_says(c, "a SELECT INBOX\r\n");
+	heard = client_says(c, "b FETCH 1:* BODY.PEEK[]\r\n");
+	assert_int_equal(count_of(heard, "Subject: number "), 500);
+	assert_has(heard, "b OK ");
+	assert_true(store->asked[ASK_READ] + store->asked[ASK_READ_MANY] < 100);
+	store->page = 1;
+	heard = client_says(c, "c FETCH 1:* BODY.PEEK[HEADER.FIELDS (SUBJECT)]\r\n");
+	assert_int_equal(count_of(heard, "Subject: number "), 500);
+	store->page = 0;
+	heard = client_says(c, "d SEARCH BODY \"several lengths\"\r\n");
+	assert_int_equal(count_of(heard, " "), 1 + 487 + 2);
+	store->lost = ASK_READ_MANY;
+	store->result = LOST;
+	store->lost_count = 1;
+	assert_has(client_says(c, "e FETCH 1:* BODY.PEEK[]\r\n"), "e NO [UNAVAILABLE]");
+	assert_has(client_says(c, "f FETCH 7 BODY.PEEK[HEADER]\r\n"), "Subject: number 6");
+	buf_done(&mail);
+	client_free(&c);
+	fake_store_free(&store);
+}
+
 /* ---- pipelined APPEND ---- */
 
 static void overlaps_appends(void **state)
@@ -460,6 +536,8 @@ int main(void)
 	        cmocka_unit_test(streams_a_big_mailbox),
 	        cmocka_unit_test(streams_a_big_mail),
 	        cmocka_unit_test(ends_a_literal_over_a_restart),
+	        cmocka_unit_test(reads_what_the_summary_cannot_hold),
+	        cmocka_unit_test(reads_many_at_once),
 	        cmocka_unit_test(overlaps_appends),
 	        cmocka_unit_test(tells_every_session_the_truth),
 	        cmocka_unit_test(idles),
