@@ -113,7 +113,7 @@ static void add_deliver(struct sorting_job *j, struct bytes account, struct byte
 	buf_block(&j->actions, account);
 	buf_block(&j->actions, mailbox);
 	buf_u64(&j->actions, 0);
-	buf_printf(&j->outcome, " placed=<%.*s>", BYTES_ARG(account));
+	buf_printf(&j->outcome, " deliver=<%.*s>", BYTES_ARG(account));
 }
 
 /* ---- sending back ---- */
