@@ -13,9 +13,9 @@ void reserve_fill(struct blob_log *l)
 {
 	struct file *f;
 
-	if (l->options.reserve == 0)
+	l->full = l->options.reserve != 0;
+	if (!l->full)
 		return;
-	l->full = true;
 	if (file_open(l->fs, "reserve", FILE_WRITE | FILE_CREATE, &f, NULL) != OK)
 		return;
 	if (file_allocate(f, 0, l->options.reserve, NULL) == OK)
@@ -59,6 +59,8 @@ enum result blob_log_room(struct blob_log *l, uint64_t octets, bool urgent, stru
 {
 	uint64_t taken = octets + octets / 2;
 
+	if (l->full)
+		l->space_known = false; /* it may have come back */
 	if (l->full && enough(l, octets, l->options.reserve + 4 * (uint64_t)MARGIN)) {
 		reserve_fill(l);
 		l->space_known = false;
