@@ -309,17 +309,19 @@ static struct child *find_child(struct master *m, unsigned role, unsigned worker
 	return NULL;
 }
 
-/* A role that broke the rules of a channel has been taken over, or is wrong: it does not go on. */
+/* A role that broke the rules of a channel has been taken over, or is wrong: it does not go on. The word of one that asks
+ * does not end the one that answers, or a taken-over front could end store: then the reporter is started anew. */
 static void kill_broken(struct child *reporter, const struct order *o)
 {
-	struct child *c = find_child(reporter->m, o->role, o->worker);
+	struct child *accused = find_child(reporter->m, o->role, o->worker);
+	bool believed = accused && accused->role->answerers & reporter->role->bit;
 	char a[40], b[40];
 
-	if (!c || c->state == DOWN)
+	if (!accused || accused->state == DOWN)
 		return;
-	master_say(c->m, "role-killed", "%s, reported by %s: %.*s", child_name(c, a),
-	           child_name(reporter, b), BYTES_ARG(o->text));
-	process_signal(&c->process, SIGKILL);
+	master_say(reporter->m, "channel-broken", "%s says of %s: %.*s", child_name(reporter, a),
+	           child_name(accused, b), BYTES_ARG(o->text));
+	process_signal(believed ? &accused->process : &reporter->process, SIGKILL);
 }
 
 const char *child_missing_wall(const struct sandbox_report *w)

@@ -66,6 +66,29 @@ def alive(pid):
         return False
 
 
+def field(pid, name):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+        return next(line.split()[1:] for line in f if line.startswith(name + ":"))
+
+
+def walls(folder):
+    """Who each role is, as the kernel sees it."""
+    pids = {name: row["pid"] for name, row in status(folder).items()}
+    if os.environ.get("HIKYAKU_WALLS") != "off":
+        check("every role has a seccomp filter", all(field(pid, "Seccomp") == ["2"] for pid in pids.values()))
+        check("and no new privileges", all(field(pid, "NoNewPrivs") == ["1"] for pid in pids.values()))
+    else:
+        print("# the walls are off: a sanitizer build")
+    if os.geteuid() == 0:
+        uids = {name: tuple(field(pid, "Uid")) for name, pid in pids.items()}
+        check("each role has a user of its own", len(set(uids.values())) == len(uids) and
+              all("0" not in uid for uid in uids.values()), uids)
+        check("and no groups but its own", all(field(pid, "Groups") == [field(pid, "Gid")[0]] for pid in pids.values()))
+        check("and no capabilities", all(int(field(pid, "CapEff")[0], 16) == 0 for pid in pids.values()))
+    else:
+        print("# not root: the roles share a user")
+
+
 def kill_each(folder, log):
     before = status(folder)
     for name, row in sorted(before.items()):
@@ -133,6 +156,7 @@ def main():
         check("all roles get ready", wait_for(lambda: all_ready(folder)), read_log(log))
         second = run("serve", folder)
         check("a second serve names the first's pid", second.returncode == 1 and f"pid {server.pid}" in second.stderr, second)
+        walls(folder)
         kill_each(folder, log)
         reload_keeps_the_old(folder, log)
         hangup_reloads(folder, server.pid, log)
