@@ -4,6 +4,8 @@ serve names the first; a broken configuration keeps the old one and names file a
 
     master.py HIKYAKU        TAP on stdout
 """
+import ctypes
+import errno
 import json
 import os
 import shutil
@@ -144,6 +146,37 @@ def master_dies(folder, log, server):
     return again
 
 
+def without_landlock():
+    """In a child, before it executes: Landlock's first call is not there, as on an older kernel."""
+    lib = ctypes.CDLL("libseccomp.so.2", use_errno=True)
+    lib.seccomp_init.restype = ctypes.c_void_p
+    allow, enosys = 0x7FFF0000, 0x00050000 | errno.ENOSYS
+    f = ctypes.c_void_p(lib.seccomp_init(ctypes.c_uint32(allow)))
+    call = lib.seccomp_syscall_resolve_name(b"landlock_create_ruleset")
+    if lib.seccomp_rule_add(f, ctypes.c_uint32(enosys), call, 0) or lib.seccomp_load(f):
+        os._exit(99)
+
+
+def missing_walls(folder, log):
+    if os.environ.get("HIKYAKU_WALLS") == "off":
+        return
+    conf = os.path.join(folder, "etc/hikyaku.conf")
+    old = read_log(conf)
+    with open(conf, "w", encoding="utf-8") as f:
+        f.write("sandbox require\n" + old)
+    r = subprocess.run([HIKYAKU, "serve", folder], capture_output=True, text=True, timeout=60, preexec_fn=without_landlock)
+    check("`sandbox require` refuses without Landlock and names it", r.returncode == 1 and "Landlock" in r.stderr, r)
+    with open(conf, "w", encoding="utf-8") as f:
+        f.write(old)
+    with open(log, "a", encoding="utf-8") as out:
+        server = subprocess.Popen([HIKYAKU, "serve", folder], stderr=out, stdout=out, preexec_fn=without_landlock)
+    check("otherwise it goes on", wait_for(lambda: all_ready(folder)), read_log(log))
+    rows = status(folder)
+    check("and status names the missing wall", rows and all("Landlock" in row["missing_wall"] for row in rows.values()), rows)
+    server.terminate()
+    check("and it stops", server.wait(60) == 0, read_log(log))
+
+
 def main():
     folder = tempfile.mkdtemp(prefix="hikyaku-master-")
     log = os.path.join(folder, "log")
@@ -168,6 +201,7 @@ def main():
         stops = [line.split()[3] for line in read_log(log).splitlines() if " role-stopped " in line]
         order = [name for name in ("sorter", "keeper", "store") if name in stops]
         check("fronts first, store last", [s for s in stops if s in order] == order and stops[-len(order):] == order, stops)
+        missing_walls(folder, log)
         check("no sanitizer has complained", "Sanitizer" not in read_log(log), read_log(log))
         check("nothing had to be killed", "did not stop in time" not in read_log(log), read_log(log))
     finally:

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -255,6 +256,41 @@ static void master_may_not_trace_or_connect(void **state)
 	assert_int_equal(behind(SANDBOX_MASTER, open_passwd), DID_IT);
 }
 
+/* An older kernel: Landlock's calls are not there. */
+static bool forget_landlock(void)
+{
+	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
+	bool done = f &&
+	            seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(landlock_create_ruleset),
+	                             0) == 0 &&
+	            seccomp_load(f) == 0;
+
+	seccomp_release(f);
+	return done;
+}
+
+static void without_landlock_seccomp_stands_alone(void **state)
+{
+	pid_t pid = fork();
+	int status;
+
+	(void)state;
+	if (pid == 0) {
+		struct sandbox s = {0};
+		struct sandbox_report report;
+		struct why why;
+
+		if (!forget_landlock() || sandbox_enter(&s, &report, &why) != OK)
+			_exit(1);
+		if (!report.seccomp || report.landlock_abi != 0 || report.ports || report.scoped)
+			_exit(2); /* the report must say what is missing */
+		_exit(open_mine() == EACCES && open_passwd() == EACCES ? 0 : 3);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void make_folder(struct folder *f)
 {
 	int fd;
@@ -300,6 +336,7 @@ int main(void)
 	        cmocka_unit_test(landlock_keeps_other_folders_closed),
 	        cmocka_unit_test(threads_need_their_right),
 	        cmocka_unit_test(master_may_not_trace_or_connect),
+	        cmocka_unit_test(without_landlock_seccomp_stands_alone),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
