@@ -115,7 +115,7 @@ static bool may_stop(const struct imap_server *s)
 {
 	bool appending = s->append_count > (s->appending ? 1 : 0);
 
-	return !s->finishing && !appending && (!s->run.command || s->run.wants_line);
+	return !s->finishing && !s->held && !appending && (!s->run.command || s->run.wants_line);
 }
 
 /* Everything that can go on without the client. */
@@ -178,11 +178,13 @@ static size_t server_feed(struct engine *e, struct bytes in)
 static bool server_ask(struct engine *e, struct ask *ret)
 {
 	struct imap_server *s = imap_of(e);
+	bool idle = may_stop(s);
 
 	if (!s->first_ask)
 		pump(s);
 	if (!s->first_ask) {
 		rest(s);
+		s->finished |= s->ended && idle && may_stop(s);
 		return false;
 	}
 	*ret = s->first_ask->ask;
@@ -268,9 +270,11 @@ static void server_tick(struct engine *e, time_ms now)
 	pump(s);
 }
 
+/* What the client said before it left is still done; the host may have some of it yet to feed, so the end comes when
+ * it asks again and there was nothing to do. */
 static void server_eof(struct engine *e)
 {
-	imap_of(e)->finished = true;
+	imap_of(e)->ended = true;
 }
 
 static void server_event(struct engine *e, unsigned events)

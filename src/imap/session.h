@@ -117,7 +117,7 @@ struct imap_server {
 	struct buf exporter, endpoint; /* channel bindings of TLS */
 	time_ms now, active;
 	uint8_t state; /* enum imap_state: one bit */
-	bool finished, stopping, tls_starting;
+	bool finished, ended, stopping, tls_starting;
 	bool rev2, condstore; /* ENABLEd */
 	unsigned errors, failed_logins;
 	uint64_t counter; /* for keys and SASL seeds */
