@@ -9,7 +9,7 @@
  *	reserve                   disk kept back
  *
  *	blob_log_open(fs, &options, &position, &replay, &log, &report, &why);   replays what is beyond the position
- *	blob_log_put(log, effects, block, urgent, &record, &why);               into the group; nothing durable yet
+ *	blob_log_put(log, effects, block, &record, &why);               into the group; nothing durable yet
  *	blob_log_sync(log, &why);                                               one fdatasync: now it counts
  *
  * What it promises: a record whose blob_log_sync was OK is replayed at every later start until its segment is deleted.
@@ -121,8 +121,9 @@ enum result blob_log_room(struct blob_log *l, uint64_t octets, bool urgent,
                           struct why *why) MUST_USE;
 bool blob_log_full(const struct blob_log *l); /* the reserve is open */
 
-/* Adds a record to the group. DISK_FULL: it is not in the group, others stay. Other failures: the log is at its end. */
-enum result blob_log_put(struct blob_log *l, struct bytes effects, struct bytes block, bool urgent,
+/* Adds a record to the group; ask blob_log_room first. DISK_FULL, TOO_BIG: it is not in the group, others stay. Other
+ * failures: the log is at its end. */
+enum result blob_log_put(struct blob_log *l, struct bytes effects, struct bytes block,
                          struct blob_record *ret, struct why *why) MUST_USE;
 /* Writes and syncs the group. FAILED: never again; this process must end. */
 enum result blob_log_sync(struct blob_log *l, struct why *why) MUST_USE;

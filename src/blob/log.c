@@ -245,8 +245,7 @@ static enum result write_head(struct blob_log *l, struct file *f, uint32_t numbe
 	return result;
 }
 
-static enum result create(struct blob_log *l, uint32_t number, bool urgent, struct file **ret,
-                          struct why *why)
+static enum result create(struct blob_log *l, uint32_t number, struct file **ret, struct why *why)
 {
 	char name[SEGMENT_NAME];
 	enum result result;
@@ -255,8 +254,9 @@ static enum result create(struct blob_log *l, uint32_t number, bool urgent, stru
 	result = file_open(l->fs, name, FILE_WRITE | FILE_CREATE | FILE_EXCLUSIVE, ret, why);
 	if (result != OK)
 		return result;
+	/* Where there is not that much left, blob_log_room has seen that there is enough for what comes. */
 	result = file_allocate(*ret, 0, l->options.segment_size, why);
-	if (result == OK || (urgent && result == DISK_FULL))
+	if (result == OK || result == DISK_FULL)
 		return OK;
 	file_close(ret);
 	if (file_remove(l->fs, name, NULL) != OK)
@@ -275,11 +275,11 @@ static void become(struct blob_log *l, struct file *f, uint32_t number, uint64_t
 }
 
 /* The next segment, head synced. */
-static enum result open_next(struct blob_log *l, bool urgent, struct why *why)
+static enum result open_next(struct blob_log *l, struct why *why)
 {
 	uint32_t number = l->last_number + 1;
 	struct file *f;
-	enum result result = create(l, number, urgent, &f, why);
+	enum result result = create(l, number, &f, why);
 
 	if (result != OK)
 		return result;
@@ -331,7 +331,7 @@ static enum result rewrite_end(struct opening *o, const struct found *last, stru
 	uint64_t end = 0, first = o->position.lsn + 1;
 	struct file *f;
 	struct found again;
-	enum result result = create(l, number, true, &f, why);
+	enum result result = create(l, number, &f, why);
 
 	if (result != OK)
 		return result;
@@ -613,7 +613,7 @@ static enum result flush(struct blob_log *l, struct why *why)
 }
 
 /* The segment is full: it is synced before the next one opens. */
-static enum result roll(struct blob_log *l, bool urgent, struct why *why)
+static enum result roll(struct blob_log *l, struct why *why)
 {
 	enum result result;
 
@@ -629,7 +629,7 @@ static enum result roll(struct blob_log *l, bool urgent, struct why *why)
 	}
 	struct file *old = l->file;
 
-	if ((result = open_next(l, urgent, why)) != OK)
+	if ((result = open_next(l, why)) != OK)
 		return result;
 	file_close(&old);
 	return OK;
@@ -642,7 +642,7 @@ static bool fits(const struct blob_log *l, uint64_t octets)
 	return used == SEGMENT_HEAD || used + octets <= l->options.segment_size;
 }
 
-enum result blob_log_put(struct blob_log *l, struct bytes effects, struct bytes block, bool urgent,
+enum result blob_log_put(struct blob_log *l, struct bytes effects, struct bytes block,
                          struct blob_record *ret, struct why *why)
 {
 	uint64_t size = record_size(effects.len + block.len), offset;
@@ -654,7 +654,7 @@ enum result blob_log_put(struct blob_log *l, struct bytes effects, struct bytes 
 	if (effects.len + block.len > RECORD_MAX)
 		return why_set(why, TOO_BIG, "a change of %zu octets is too much for one record",
 		               effects.len);
-	if ((!l->file || !fits(l, size)) && (result = roll(l, urgent, why)) != OK)
+	if ((!l->file || !fits(l, size)) && (result = roll(l, why)) != OK)
 		return result;
 	offset = l->offset + buf_len(&l->group_buf);
 	h = (struct record_head){.segment = l->segment,

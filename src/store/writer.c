@@ -221,7 +221,7 @@ static enum result record_job(struct store *s, struct job *j, struct why *why, b
 	result = blob_log_room(s->log, buf_len(&s->encoded) + buf_len(&j->block), j->urgent, why);
 	if (result == OK)
 		result = blob_log_put(s->log, buf_bytes(&s->encoded), buf_bytes(&j->block),
-		                      j->urgent, &record, why);
+		                      &record, why);
 	if (result != OK) {
 		*ret_broken = result != DISK_FULL && result != TOO_BIG;
 		return result;

@@ -83,7 +83,7 @@ static struct blob_record put(struct rig *r, const char *effects, struct bytes b
 	struct blob_record record;
 	struct why why = {0};
 
-	if (blob_log_put(r->log, bytes_of_text(effects), block, false, &record, &why) != OK)
+	if (blob_log_put(r->log, bytes_of_text(effects), block, &record, &why) != OK)
 		fail_msg("%s", why.text);
 	return record;
 }
