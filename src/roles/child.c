@@ -253,10 +253,12 @@ void child_start_again(void *context)
 	child_order(c, &(struct order){.kind = ORDER_GO}, -1);
 }
 
-static int64_t delay_after_death(struct child *c)
+/* Who is killed from outside while it starts has not failed to start. */
+static int64_t delay_after_death(struct child *c, const char *status)
 {
 	bool steady = c->state == READY && clock_now() - c->started >= STEADY_MS;
-	int64_t max = c->state == READY ? READY_MAX_MS : SLOW_MAX_MS;
+	bool killed = strcmp(status, "killed by SIGKILL") == 0;
+	int64_t max = c->state == READY || killed ? READY_MAX_MS : SLOW_MAX_MS;
 	int64_t delay;
 
 	if (steady)
@@ -283,7 +285,7 @@ static void on_death(void *context, unsigned events)
 	loop_watch_free(&c->orders);
 	socket_close(&c->fd);
 	drop_unsent(c);
-	delay = delay_after_death(c);
+	delay = delay_after_death(c, status);
 	c->state = DOWN;
 	if (m->stop_phase > 0) {
 		master_say(m, "role-stopped", "%s %s", child_name(c, name), status);
