@@ -61,7 +61,8 @@ struct master {
 	struct loop *loop;
 	struct log log;
 	struct snapshot *snapshot;
-	int admin; /* listening UNIX socket */
+	struct snapshot *former; /* keeper is taking the new one: the others follow when it has */
+	int admin;               /* listening UNIX socket */
 	struct child *children;
 	size_t child_count;
 	struct loop_signal *hup, *term, *interrupt;

@@ -49,13 +49,20 @@ static enum result bind_all(struct snapshot *old, struct snapshot *fresh, struct
 	return OK;
 }
 
+/* Started since the switch: it got the new listeners with its first orders. */
+static bool knows_listeners(const struct child *c)
+{
+	return c->state != DOWN && c->taken == c->m->snapshot->generation;
+}
+
 static void order_to_servers(struct master *m, enum order_kind kind,
                              const struct snapshot_listener *l)
 {
 	struct order o = child_listener_order(kind, l);
 
 	for (size_t i = 0; i < m->child_count; i++)
-		if (child_serves(&m->children[i], l->protocol))
+		if (child_serves(&m->children[i], l->protocol) &&
+		    !(kind == ORDER_LISTENER && knows_listeners(&m->children[i])))
 			child_order(&m->children[i], &o, kind == ORDER_LISTENER ? l->fd : -1);
 }
 
@@ -65,6 +72,46 @@ static bool same_workers(const struct order_settings *a, const struct order_sett
 	       a->workers_sorter == b->workers_sorter && a->uid_base == b->uid_base;
 }
 
+static void order_config_to(struct master *m, bool keeper)
+{
+	for (size_t i = 0; i < m->child_count; i++)
+		if ((m->children[i].role->bit == KEEPER) == keeper)
+			child_order_config(&m->children[i]);
+}
+
+static bool lags(const struct child *c)
+{
+	return c->state == STARTING ||
+	       (c->state == READY && c->taken != c->m->snapshot->generation);
+}
+
+static bool keeper_lags(struct master *m)
+{
+	for (size_t i = 0; i < m->child_count; i++)
+		if (m->children[i].role->bit == KEEPER && lags(&m->children[i]))
+			return true;
+	return false;
+}
+
+/* The second half of a switch: everybody but keeper. A listener is given after the configuration that names it. */
+static void spread(struct master *m)
+{
+	struct snapshot *old = m->former, *fresh = m->snapshot;
+
+	if (!old)
+		return;
+	m->former = NULL;
+	order_config_to(m, false);
+	for (size_t i = 0; i < old->listener_count; i++)
+		if (!find_listener(fresh, &old->listeners[i]))
+			order_to_servers(m, ORDER_LISTENER_CLOSE, &old->listeners[i]);
+	for (size_t i = 0; i < fresh->listener_count; i++)
+		if (!find_listener(old, &fresh->listeners[i]))
+			order_to_servers(m, ORDER_LISTENER, &fresh->listeners[i]);
+	snapshot_free(&old);
+}
+
+/* Keeper reads its keys first: a renewed certificate that a front takes has its key there already. */
 static void switch_to(struct master *m, struct snapshot *fresh)
 {
 	struct snapshot *old = m->snapshot;
@@ -75,16 +122,10 @@ static void switch_to(struct master *m, struct snapshot *fresh)
 		           "other numbers of workers or uids take effect at the next start");
 		fresh->settings = old->settings;
 	}
+	spread(m); /* of a switch before, if keeper is slow */
 	m->snapshot = fresh;
-	for (size_t i = 0; i < m->child_count; i++)
-		child_order_config(&m->children[i]);
-	for (size_t i = 0; i < old->listener_count; i++)
-		if (!find_listener(fresh, &old->listeners[i]))
-			order_to_servers(m, ORDER_LISTENER_CLOSE, &old->listeners[i]);
-	for (size_t i = 0; i < fresh->listener_count; i++)
-		if (!find_listener(old, &fresh->listeners[i]))
-			order_to_servers(m, ORDER_LISTENER, &fresh->listeners[i]);
-	snapshot_free(&old);
+	m->former = old;
+	order_config_to(m, true);
 }
 
 static void answer_requests(struct master *m, enum result result, const char *text)
@@ -106,15 +147,15 @@ static void answer_requests(struct master *m, enum result result, const char *te
 static struct child *laggard(struct master *m)
 {
 	for (size_t i = 0; i < m->child_count; i++)
-		if (m->children[i].state == STARTING ||
-		    (m->children[i].state == READY &&
-		     m->children[i].taken != m->snapshot->generation))
+		if (lags(&m->children[i]))
 			return &m->children[i];
 	return NULL;
 }
 
 void master_check_reload(struct master *m)
 {
+	if (m->former && !keeper_lags(m))
+		spread(m);
 	if (m->requests && !m->reading && loop_timer_is_set(m->reload_timer) && !laggard(m))
 		answer_requests(m, OK, "");
 }
@@ -125,6 +166,7 @@ static void on_reload_time(void *context)
 	struct child *c = laggard(m);
 	char text[128], name[40];
 
+	spread(m); /* whatever keeper does */
 	snprintf(text, sizeof(text), "%s has not taken the new configuration yet",
 	         c ? child_name(c, name) : "nobody");
 	answer_requests(m, c ? UNAVAILABLE : OK, c ? text : "");
@@ -423,6 +465,9 @@ static enum result open_directory(struct master *m, struct why *why)
 		return why_set(why, NOT_FOUND, "%s: %s", m->path, strerror(errno));
 	m->owner = st.st_uid;
 	m->fs = file_system_real_new(m->directory);
+	/* A copy of DIR may be without it: nothing in it outlives a start. */
+	if (mkdirat(m->directory, "run", 0755) != 0 && errno != EEXIST)
+		return why_set(why, FAILED, "%s/run: %s", m->path, strerror(errno));
 	return lock_directory(m, why);
 }
 
@@ -464,6 +509,7 @@ static void finish(struct master *m)
 	loop_timer_free(&m->reload_timer);
 	loop_timer_free(&m->stop_timer);
 	loop_free(&m->loop);
+	snapshot_free(&m->former);
 	snapshot_free(&m->snapshot);
 	if (m->admin >= 0)
 		(void)file_remove(m->fs, "run/admin.sock", NULL);

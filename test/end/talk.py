@@ -141,7 +141,7 @@ def subjects(h, user="ken", mailbox="INBOX", password=PASSWORD):
             return []
         kind, got = c.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
         assert kind == "OK", got
-        return [email.message_from_bytes(part[1])["subject"] or "" for part in got if isinstance(part, tuple)]
+        return [str(email.message_from_bytes(part[1])["subject"] or "") for part in got if isinstance(part, tuple)]
     finally:
         c.logout()
 

@@ -17,6 +17,9 @@ MIB = 1024 * 1024
 
 
 def rss(pid):
+    """Resident octets; 0 with a sanitizer, whose quarantine says nothing about us."""
+    if os.environ.get("HIKYAKU_WALLS") == "off" or os.environ.get("HIKYAKU_ASAN"):
+        return 0
     return int(re.search(r"^VmRSS:\s+(\d+)", open(f"/proc/{pid}/status").read(), re.M)[1]) * 1024
 
 

@@ -415,7 +415,7 @@ def test_hot_copy(fresh, tmp_path):
     h = fresh()
     sent = [send(h, body=noise()) for _ in range(20)]
     copy = tmp_path / "copy"
-    shutil.copytree(h.dir, copy, ignore=shutil.ignore_patterns("lock", "*index*", "*-wal", "*-shm", "*.sock"))
+    shutil.copytree(h.dir, copy, ignore=shutil.ignore_patterns("run", "*index*", "*-wal", "*-shm", "*.sock"))
     for path in glob.glob(str(copy / "data" / "**" / "*"), recursive=True):
         relative = pathlib.Path(path).relative_to(copy)
         stat = (h.dir / relative).stat() if (h.dir / relative).exists() else None
