@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "config/config.h"
 #include "sasl/prepare.h"
 
 /* Asks, and asks again from the answer's cursor until all rows are there. */
@@ -51,6 +52,26 @@ static int run_verb(struct cli *c, enum admin_verb verb, uint64_t number)
 }
 
 /* ---- accounts ---- */
+
+/* store compares octets, so the address goes there in its canonical form. */
+static enum result read_address(struct cli *c, struct bytes *ret, struct why *why)
+{
+	if (config_address_canonical(arg(c, 0), &c->arena, ret) == OK &&
+	    bytes_find_char(*ret, '@') != BYTES_NONE)
+		return OK;
+	return why_set(why, INVALID, "\"%s\" is no address", c->args[0]);
+}
+
+static int run_account(struct cli *c, enum admin_verb verb, uint64_t number)
+{
+	struct bytes address;
+	struct why why;
+
+	if (read_address(c, &address, &why) != OK)
+		return cli_fail(&why);
+	return run_admin(c, (struct ask_admin){
+	                            .verb = (uint16_t)verb, .subject = address, .number = number});
+}
 
 /* One line, without its end. False: nothing there. */
 static bool read_line(char *ptr, size_t size)
@@ -108,13 +129,15 @@ static enum result send_password(struct cli *c, struct bytes password, bool crea
 {
 	struct client *client;
 	struct answer answer;
-	enum result r = client_open(c->directory, &client, why);
 	struct ask a = {
 	        .kind = ASK_PASSWORD,
 	        .number = 1,
-	        .password = {.address = arg(c, 0), .password = password, .create = create},
+	        .password = {.password = password, .create = create},
 	};
+	enum result r = read_address(c, &a.password.address, why);
 
+	if (r == OK)
+		r = client_open(c->directory, &client, why);
 	if (r != OK)
 		return r;
 	r = client_ask(client, &a, &answer, why);
@@ -156,7 +179,7 @@ int cli_account_list(struct cli *c)
 
 int cli_account_remove(struct cli *c)
 {
-	return run_verb(c, ADMIN_ACCOUNT_REMOVE, 0);
+	return run_account(c, ADMIN_ACCOUNT_REMOVE, 0);
 }
 
 static enum result parse_size(struct bytes text, uint64_t *ret)
@@ -183,17 +206,17 @@ int cli_account_quota(struct cli *c)
 	if (parse_size(arg(c, 1), &size) != OK)
 		return cli_say_usage(c->command,
 		                     "SIZE is a number of octets, or one with k, m, g or t");
-	return run_verb(c, ADMIN_ACCOUNT_QUOTA, size);
+	return run_account(c, ADMIN_ACCOUNT_QUOTA, size);
 }
 
 int cli_account_suspend(struct cli *c)
 {
-	return run_verb(c, ADMIN_ACCOUNT_SUSPEND, 1);
+	return run_account(c, ADMIN_ACCOUNT_SUSPEND, 1);
 }
 
 int cli_account_resume(struct cli *c)
 {
-	return run_verb(c, ADMIN_ACCOUNT_SUSPEND, 0);
+	return run_account(c, ADMIN_ACCOUNT_SUSPEND, 0);
 }
 
 /* ---- the queue ---- */

@@ -118,6 +118,14 @@ def accounts(folder):
         r = run("-C", folder, "account", *args, stdin="other\n")
         check(f"account {args[0]}", r.returncode == 0, r)
     check("account quota wants a size", run("-C", folder, "account", "quota", "ken@example.test", "big").returncode == 2)
+    run("-C", folder, "domain", "add", "例え.test")
+    r = run("-C", folder, "account", "add", "健@例え.test", "--password-stdin", stdin="x\n")
+    check("account add in a Japanese domain", r.returncode == 0 and "健@xn--r8jz45g.test" in listed(), (r, listed()))
+    r = run("-C", folder, "account", "remove", "健@例え.TEST")
+    check("account remove there", r.returncode == 0 and listed() == ["ken@example.test"], (r, listed()))
+    run("-C", folder, "domain", "remove", "例え.test")
+    check("account add of what is no address", run("-C", folder, "account", "add", "a b@c", "--password-stdin",
+                                                   stdin="x\n").returncode == 1)
     r = run("-C", folder, "account", "remove", "nobody@example.test")
     check("account remove of nobody", r.returncode == 1, r)
 
