@@ -42,7 +42,8 @@ static void die(const char *what)
 
 static void say(struct session *s, const char *line)
 {
-	if (send(s->fd, line, strlen(line), MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET)
+	if (send(s->fd, line, strlen(line), MSG_NOSIGNAL) < 0 && errno != EPIPE &&
+	    errno != ECONNRESET)
 		die("send");
 }
 
@@ -149,7 +150,8 @@ static void readable(struct session *s)
 	s->len += (size_t)n;
 	if (!s->data && !lines(s))
 		return;
-	if (s->data && !s->waiting && s->len >= 5 && memcmp(s->in + s->len - 5, "\r\n.\r\n", 5) == 0) {
+	if (s->data && !s->waiting && s->len >= 5 &&
+	    memcmp(s->in + s->len - 5, "\r\n.\r\n", 5) == 0) {
 		s->waiting = true;
 		pthread_mutex_lock(&lock);
 		s->next = waiting;
@@ -175,7 +177,7 @@ static void answer_synced(void)
 
 static void watch(int fd, void *what)
 {
-	struct epoll_event e = { .events = EPOLLIN, .data.ptr = what };
+	struct epoll_event e = {.events = EPOLLIN, .data.ptr = what};
 
 	if (epoll_ctl(loop, EPOLL_CTL_ADD, fd, &e) < 0)
 		die("epoll_ctl");
@@ -199,8 +201,9 @@ static void accept_all(int listener)
 
 static int listen_on(uint16_t port)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port),
-		                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in a = {.sin_family = AF_INET,
+	                        .sin_port = htons(port),
+	                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1;
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);

@@ -47,7 +47,12 @@ static struct {
 	size_t size;
 	bool keep, pipeline;
 	const char *domain, *tag;
-} options = { .sessions = 1, .users = 100, .messages = 100, .size = 1024, .domain = "example.test", .tag = "load" };
+} options = {.sessions = 1,
+             .users = 100,
+             .messages = 100,
+             .size = 1024,
+             .domain = "example.test",
+             .tag = "load"};
 
 static char pool[POOL_LINES * LINE];
 static long taken, accepted, failed;
@@ -72,7 +77,8 @@ static void die(const char *what)
 /* Lines of base64 letters: text that a compressor can take a quarter from, as from attachments. */
 static void fill_pool(void)
 {
-	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char letters[] =
+	        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	uint64_t x = 88172645463325252ULL;
 
 	for (size_t i = 0; i < sizeof pool; i++) {
@@ -87,7 +93,8 @@ static void fail(const char *what, const char *detail)
 {
 	failed++;
 	if (first_error[0] == '\0')
-		snprintf(first_error, sizeof first_error, "%s: %.*s", what, (int)strcspn(detail, "\r\n\"\\"), detail);
+		snprintf(first_error, sizeof first_error, "%s: %.*s", what,
+		         (int)strcspn(detail, "\r\n\"\\"), detail);
 }
 
 static void put(struct session *s, const char *text, size_t len)
@@ -106,11 +113,13 @@ static void command(struct session *s, const char *format, const char *a, long n
 static void put_message(struct session *s)
 {
 	size_t begin = s->out_len, lines;
-	int len = snprintf(s->out + s->out_len, HEADER,
-	                   "From: Load <sender@example.org>\r\nTo: user%ld@%s\r\nSubject: load %s %ld\r\n"
-	                   "Date: Mon, 23 Nov 2026 12:00:00 +0900\r\nMessage-ID: <%ld.%s.%ld@example.org>\r\n\r\n",
-	                   s->message % options.users, options.domain, options.tag, s->message, s->message,
-	                   options.tag, (long)getpid());
+	int len = snprintf(
+	        s->out + s->out_len, HEADER,
+	        "From: Load <sender@example.org>\r\nTo: user%ld@%s\r\nSubject: load %s %ld\r\n"
+	        "Date: Mon, 23 Nov 2026 12:00:00 +0900\r\nMessage-ID: "
+	        "<%ld.%s.%ld@example.org>\r\n\r\n",
+	        s->message % options.users, options.domain, options.tag, s->message, s->message,
+	        options.tag, (long)getpid());
 
 	s->out_len += (size_t)len;
 	lines = (size_t)(s->message * 131) % POOL_LINES;
@@ -127,7 +136,7 @@ static void put_message(struct session *s)
 
 static void watch(struct session *s, uint32_t events, int how)
 {
-	struct epoll_event e = { .events = events, .data.ptr = s };
+	struct epoll_event e = {.events = events, .data.ptr = s};
 
 	if (epoll_ctl(epoll, how, s->fd, &e) < 0)
 		die("epoll_ctl");
@@ -163,7 +172,8 @@ static void begin(struct session *s)
 	if (s->fd < 0)
 		die("socket");
 	setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	if (connect(s->fd, (struct sockaddr *)&options.address, options.address_len) < 0 && errno != EINPROGRESS)
+	if (connect(s->fd, (struct sockaddr *)&options.address, options.address_len) < 0 &&
+	    errno != EINPROGRESS)
 		die("connect");
 	s->state = GREETING;
 	watch(s, EPOLLIN, EPOLL_CTL_ADD);
@@ -180,7 +190,8 @@ static void send_mail(struct session *s)
 	command(s, "MAIL FROM:<sender@example.org>\r\n%s", "", 0);
 	s->state = MAIL;
 	if (options.pipeline) {
-		command(s, "RCPT TO:<user%2$ld@%1$s>\r\nDATA\r\n", options.domain, s->message % options.users);
+		command(s, "RCPT TO:<user%2$ld@%1$s>\r\nDATA\r\n", options.domain,
+		        s->message % options.users);
 		s->state = DATA;
 		s->replies_due = 2;
 	}
@@ -225,11 +236,10 @@ static void reply(struct session *s, const char *line)
 		command(s, options.pipeline ? "EHLO %s\r\n" : "HELO %s\r\n", "load.example.org", 0);
 		s->state = HELO;
 		break;
-	case HELO:
-		send_mail(s);
-		break;
+	case HELO: send_mail(s); break;
 	case MAIL:
-		command(s, "RCPT TO:<user%2$ld@%1$s>\r\n", options.domain, s->message % options.users);
+		command(s, "RCPT TO:<user%2$ld@%1$s>\r\n", options.domain,
+		        s->message % options.users);
 		s->state = RCPT;
 		break;
 	case RCPT:
@@ -243,8 +253,7 @@ static void reply(struct session *s, const char *line)
 		put_message(s);
 		s->state = DOT;
 		break;
-	default:
-		break;
+	default: break;
 	}
 }
 
@@ -287,11 +296,13 @@ static void report(double seconds)
 
 	getrusage(RUSAGE_SELF, &r);
 	qsort(times_ms, (size_t)n, sizeof *times_ms, by_time);
-	printf("{\"accepted\": %ld, \"failed\": %ld, \"seconds\": %.4f, \"rate\": %.1f, \"p50_ms\": %.2f, "
+	printf("{\"accepted\": %ld, \"failed\": %ld, \"seconds\": %.4f, \"rate\": %.1f, "
+	       "\"p50_ms\": %.2f, "
 	       "\"p99_ms\": %.2f, \"max_ms\": %.2f, \"cpu\": %.3f, \"error\": \"%s\"}\n",
 	       accepted, failed, seconds, (double)accepted / seconds, n ? times_ms[n / 2] : 0,
 	       n ? times_ms[n * 99 / 100] : 0, n ? times_ms[n - 1] : 0,
-	       (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) + (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6,
+	       (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
+	               (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6,
 	       first_error);
 }
 
@@ -324,8 +335,8 @@ static bool parse_options(int argc, char **argv)
 		default: return false;
 		}
 	}
-	return argc - optind == 2 && set_address(argv[optind], argv[optind + 1]) && options.sessions > 0 &&
-	       options.users > 0 && options.messages > 0;
+	return argc - optind == 2 && set_address(argv[optind], argv[optind + 1]) &&
+	       options.sessions > 0 && options.users > 0 && options.messages > 0;
 }
 
 int main(int argc, char **argv)
@@ -335,8 +346,10 @@ int main(int argc, char **argv)
 	double began;
 
 	if (!parse_options(argc, argv)) {
-		fputs("usage: load_smtp [-kp] [-s sessions] [-m mails] [-l octets] [-u mailboxes] [-d domain] [-t tag] "
-		      "ADDRESS PORT\n", stderr);
+		fputs("usage: load_smtp [-kp] [-s sessions] [-m mails] [-l octets] [-u mailboxes] "
+		      "[-d domain] [-t tag] "
+		      "ADDRESS PORT\n",
+		      stderr);
 		return 2;
 	}
 	fill_pool();
