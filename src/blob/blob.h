@@ -130,7 +130,7 @@ enum result blob_log_sync(struct blob_log *l, struct why *why) MUST_USE;
 /* Forgets the group. False: part of it is written already; this process must end. */
 bool blob_log_drop(struct blob_log *l);
 struct blob_position blob_log_position(struct blob_log *l); /* behind the last record put */
-uint64_t blob_log_octets(struct blob_log *l);               /* written since it was opened */
+uint64_t blob_log_octets(struct blob_log *l);               /* written since it was opened; any thread */
 
 /* Appends len octets from offset of the mail to out (fewer only at its end); sets the mail's size. Checksums verified.
  * DAMAGED: this mail (frame) is lost; NOT_FOUND: the segment or file is gone (ask the index again). */

@@ -602,11 +602,11 @@ static enum result flush(struct blob_log *l, struct why *why)
 		l->failed = true;
 		return result;
 	}
+	pthread_mutex_lock(&l->lock);
 	l->offset += buf_len(&l->group_buf);
 	l->octets += buf_len(&l->group_buf);
 	buf_clear(&l->group_buf);
 	l->group_written = true;
-	pthread_mutex_lock(&l->lock);
 	l->segments[l->segment_count - 1].size = l->offset;
 	pthread_mutex_unlock(&l->lock);
 	return OK;
@@ -715,5 +715,10 @@ struct blob_position blob_log_position(struct blob_log *l)
 
 uint64_t blob_log_octets(struct blob_log *l)
 {
-	return l->octets;
+	uint64_t octets;
+
+	pthread_mutex_lock(&l->lock);
+	octets = l->octets;
+	pthread_mutex_unlock(&l->lock);
+	return octets;
 }

@@ -235,6 +235,8 @@ bool upkeep_waits(const struct store *s)
 
 static void start_jobs(struct store *s)
 {
+	time_ms now;
+
 	if (s->collect && !s->collecting) {
 		s->collecting = true;
 		push(s, run_collect);
@@ -243,8 +245,11 @@ static void start_jobs(struct store *s)
 		s->upkeep.sweeping = true;
 		push(s, run_sweep);
 	}
-	if (s->now - s->keys_pruned > KEYS_EVERY_MS) {
-		s->keys_pruned = s->now;
+	store_hold(s);
+	now = s->now;
+	store_let(s);
+	if (now - s->keys_pruned > KEYS_EVERY_MS) {
+		s->keys_pruned = now;
 		push(s, run_forget_keys);
 	}
 }
