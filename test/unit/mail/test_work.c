@@ -261,7 +261,7 @@ static uint64_t cost(run_function *run, const char *head, const char *piece, siz
 
 static void work_is_linear(void **state)
 {
-	enum { TIMES = 600, MOST_PER_OCTET = 400 };
+	enum { TIMES = 300, MOST_PER_OCTET = 400 };
 	unsigned failures = 0;
 
 	for (size_t r = 0; r < sizeof(runs) / sizeof(runs[0]); r++) {
