@@ -133,6 +133,7 @@ typedef enum result job_function(struct store *s, struct job *j, struct why *why
 struct job {
 	struct job *next;
 	struct store_peer from;
+	uint32_t life; /* of the peer that asked: what a dead one asked is answered to nobody */
 	struct ask ask;
 	struct answer answer;
 	struct arena arena; /* ask, answer and what making it needs */
@@ -163,6 +164,14 @@ struct job {
 		uint64_t size;
 	} took; /* by expunges so far */
 };
+
+enum { PEERS = 256 };
+
+/* A place for each role and worker (config: at most 32 of them). */
+static inline unsigned peer_slot(struct store_peer p)
+{
+	return ((unsigned)__builtin_ctz(p.role | 0x100u) * 32 + p.worker) % PEERS;
+}
 
 struct job_list {
 	struct job *first, **last;
@@ -237,6 +246,7 @@ struct store {
 	} upkeep;
 
 	struct reader readers[STORE_READERS];
+	uint32_t lives[PEERS]; /* how often each peer died */
 	bool failed;
 	struct why failure;
 };

@@ -109,6 +109,7 @@ void store_peer_lost(struct store *s, struct store_peer from)
 	struct map_entry *e;
 
 	store_hold(s);
+	s->lives[peer_slot(from)]++;
 	for (size_t at = 0; (e = map_each(&s->sessions, &at));) {
 		struct session *session = e->value;
 

@@ -178,6 +178,7 @@ void store_ask(struct store *s, struct store_peer from, const struct ask *a, tim
 	bool answered = true;
 
 	j->from = from;
+	j->life = s->lives[peer_slot(from)];
 	j->now = now;
 	j->run = v->run;
 	j->ask = borrows(v, a) ? *a : ask_copy(&j->arena, a);
@@ -235,7 +236,7 @@ bool store_next_answer(struct store *s, struct store_peer *ret_to, struct answer
 	while ((j = job_take(&s->done))) {
 		unlease(s, j);
 		s->delivered = j;
-		if (!j->silent)
+		if (!j->silent && j->life == s->lives[peer_slot(j->from)])
 			break;
 		settle_delivered(s);
 	}
