@@ -234,6 +234,11 @@ enum result socket_write(int fd, struct bytes data, size_t *ret_len)
 	return OK;
 }
 
+void socket_acknowledge(int fd)
+{
+	set_flag(fd, IPPROTO_TCP, TCP_QUICKACK);
+}
+
 void socket_shutdown(int fd)
 {
 	(void)shutdown(fd, SHUT_WR);
