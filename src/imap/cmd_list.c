@@ -3,7 +3,7 @@
 #include "imap/name.h"
 #include "imap/session.h"
 
-enum { PATTERNS_MAX = 64, STATUS_AHEAD = 8, MAILBOXES_MAX = 100000 };
+enum { PATTERNS_MAX = 64, STATUS_AHEAD = 8, MAILBOXES_MAX = 100000, WORK_MAX = 4 * 1000 * 1000 };
 
 enum list_option {
 	LIST_SUBSCRIBED = 1 << 0,
@@ -24,7 +24,7 @@ struct list {
 	bool lsub, extended;
 	struct bytes reference;
 	struct bytes patterns[PATTERNS_MAX];
-	size_t pattern_count;
+	size_t pattern_count, pattern_octets;
 	unsigned select;       /* enum list_option: which mailboxes */
 	unsigned tell;         /* and what to tell of them */
 	unsigned items;        /* STATUS */
@@ -112,12 +112,13 @@ static bool take_pattern(struct imap_server *s, struct cursor *c, struct list *l
 		return false;
 	if (l->pattern_count == PATTERNS_MAX)
 		return token_fail(c, "Too many patterns");
-	if (word.len > 8 * LIMIT_MAILBOX_NAME)
+	if (word.len > LIMIT_MAILBOX_NAME)
 		return token_fail(c, "Pattern too long");
 	word = name_read_pattern(word, s->rev2, &s->arena);
 	if (reference.len && word.len)
 		word = arena_printf(&s->arena, "%.*s%.*s", BYTES_ARG(reference), BYTES_ARG(word));
 	l->patterns[l->pattern_count++] = word;
+	l->pattern_octets += word.len + 1;
 	return true;
 }
 
@@ -139,7 +140,7 @@ static bool take_reference(struct imap_server *s, struct cursor *c, struct list 
 
 	if (!token_astring(c, &word))
 		return false;
-	if (word.len > 8 * LIMIT_MAILBOX_NAME)
+	if (word.len > LIMIT_MAILBOX_NAME)
 		return token_fail(c, "Reference too long");
 	l->reference = name_read_pattern(word, s->rev2, &s->arena);
 	return true;
@@ -379,19 +380,31 @@ static void tell_lsub(struct imap_server *s, struct list *l, const struct list_r
 	}
 }
 
+static void tell(struct imap_server *s, struct list *l)
+{
+	if (l->lsub)
+		tell_lsub(s, l, &l->rows[l->at]);
+	else
+		tell_row(s, l, l->at);
+	l->at++;
+}
+
+/* Long names and patterns are compared in turns, so that other sessions get theirs. */
 void list_pump(struct imap_server *s)
 {
 	struct list *l = s->run.state;
+	size_t work = 0;
 
 	if (!l->complete)
 		return;
 	while (l->at < l->count && l->open < STATUS_AHEAD && imap_output_low(s) &&
 	       imap_can_ask(s)) {
-		if (l->lsub)
-			tell_lsub(s, l, &l->rows[l->at]);
-		else
-			tell_row(s, l, l->at);
-		l->at++;
+		work += (l->rows[l->at].name.len + 1) * l->pattern_octets;
+		tell(s, l);
+		if (work > WORK_MAX) {
+			imap_later(s);
+			return;
+		}
 	}
 	if (l->at == l->count && l->open == 0)
 		imap_ok(s, "Listed");

@@ -3,6 +3,8 @@
  * Rows decide what they can; only mails that they leave open are read. */
 #include "imap/search.h"
 
+enum { WORK_MAX = 2 * 1000 * 1000 }; /* keys compared in one turn: some milliseconds */
+
 struct search {
 	struct search_query query;
 	struct rows rows;
@@ -245,9 +247,11 @@ static void end(struct imap_server *s, const struct search *se)
 
 /* ---- the flow ---- */
 
-static enum rows_what take_rows(struct search *se)
+/* Many keys for many mails are looked at in turns, so that other sessions get theirs. */
+static enum rows_what take_rows(struct imap_server *s, struct search *se)
 {
 	enum rows_what what = ROWS_WAIT;
+	unsigned work = 0;
 	struct row row;
 
 	while (!reads_full(&se->reads)) {
@@ -255,6 +259,11 @@ static enum rows_what take_rows(struct search *se)
 		if (what != ROWS_ROW)
 			return what;
 		take_row(se, &row);
+		work += se->query.nodes;
+		if (work > WORK_MAX) {
+			imap_later(s);
+			break;
+		}
 	}
 	return ROWS_WAIT;
 }
@@ -282,7 +291,7 @@ void search_pump(struct imap_server *s)
 		return;
 	do {
 		rows_pump(&se->rows);
-		what = take_rows(se);
+		what = take_rows(s, se);
 		if (what == ROWS_FAILED && se->failed == OK)
 			se->failed = se->rows.failed;
 		reads_pump(&se->reads);

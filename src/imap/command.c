@@ -195,6 +195,7 @@ void command_end(struct imap_server *s)
 		command->done(s);
 	disown_asks(s);
 	memset(&s->run, 0, sizeof(s->run));
+	s->later_at = 0;
 	if (command->states == IMAP_NOT_AUTH)
 		memory_wipe(s->in.ptr, s->in.size);
 	buf_clear(&s->in);

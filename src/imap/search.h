@@ -73,6 +73,7 @@ struct search_query {
 	unsigned returns;
 	struct search_node *root;
 	unsigned needs;
+	unsigned nodes;   /* in the tree: what one mail costs at most */
 	bool modseq;      /* MODSEQ was a key: tell the highest one */
 	bool bad_charset; /* NO [BADCHARSET] */
 };

@@ -9,14 +9,14 @@ struct parser {
 	struct cursor *c;
 	struct search_query *query;
 	struct bytes charset;
-	unsigned depth, nodes;
+	unsigned depth;
 };
 
 static struct search_node *new_node(struct parser *p, enum search_kind kind)
 {
 	struct search_node *node;
 
-	if (++p->nodes > NODES_MAX) {
+	if (++p->query->nodes > NODES_MAX) {
 		token_fail(p->c, "Too many search keys");
 		return NULL;
 	}

@@ -83,6 +83,11 @@ void imap_bye(struct imap_server *s, const char *text)
 	s->finished = true;
 }
 
+void imap_later(struct imap_server *s)
+{
+	s->later_at = s->now + 1;
+}
+
 void imap_key(struct imap_server *s, uint8_t key[16])
 {
 	uint8_t seed[16 + 8], digest[32];
@@ -127,7 +132,7 @@ static void pump(struct imap_server *s)
 	sync_watch(s);
 	if (s->held && !s->finishing)
 		command_dispatch(s);
-	if (s->run.command && s->run.command->pump && !s->finishing)
+	if (s->run.command && s->run.command->pump && !s->finishing && s->now >= s->later_at)
 		s->run.command->pump(s);
 	if (s->stopping && may_stop(s))
 		imap_bye(s, "[UNAVAILABLE] The server is going down; come back in a minute");
@@ -255,6 +260,8 @@ static time_ms server_deadline(const struct engine *e)
 		t = earlier(t, s->rewatch_at);
 	if (s->wake_at > s->now)
 		t = earlier(t, s->wake_at);
+	if (s->later_at > s->now)
+		t = earlier(t, s->later_at);
 	return t;
 }
 

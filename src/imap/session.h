@@ -156,7 +156,8 @@ struct imap_server {
 	bool rewatch;  /* WATCH must be said (again) */
 	bool watching; /* a WATCH is open */
 	time_ms rewatch_at;
-	time_ms wake_at; /* a READ is asked again; 0: none waits */
+	time_ms wake_at;  /* a READ is asked again; 0: none waits */
+	time_ms later_at; /* a command that yielded goes on */
 
 	/* cmd_append.c */
 	struct append *appends, **last_append, *appending;
@@ -179,6 +180,7 @@ bool imap_can_ask(const struct imap_server *s);
 void imap_note(struct imap_server *s, const char *event, const char *format, ...) PRINTF(3, 4);
 bool imap_output_low(const struct imap_server *s);
 void imap_bye(struct imap_server *s, const char *text);
+void imap_later(struct imap_server *s); /* the command goes on in a moment, by pump */
 
 /* 16 octets that nobody has had before. */
 void imap_key(struct imap_server *s, uint8_t key[16]);

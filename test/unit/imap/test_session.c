@@ -213,6 +213,36 @@ static void reads_many_at_once(void **state)
 	fake_store_free(&store);
 }
 
+/* A search that costs much goes on in turns: the engine asks to be called again at once. */
+static void takes_turns(void **state)
+{
+	struct fake_store *store = fake_store_new();
+	struct client *c = client_new(store, 1);
+	struct buf search = {0};
+	int turns = 0;
+
+	for (int i = 0; i < 2500; i++)
+		fake_store_deliver(store, "INBOX", BYTES(MAIL), 0);
+	client_login(c);
+	client_says(c, "a SELECT INBOX\r\n");
+	buf_append_text(&search, "b SEARCH RETURN (COUNT)");
+	for (int i = 0; i < 2000; i++)
+		buf_append_text(&search, " UNSEEN");
+	buf_append_text(&search, "\r\n");
+	client_say(c, buf_bytes(&search));
+	while (!has(buf_bytes(&c->heard), "b OK ")) {
+		assert_true(++turns < 100);
+		assert_true(c->e->ops->deadline(c->e) <= store->now + 1);
+		store->now += 1;
+		client_say(c, (struct bytes){0});
+	}
+	assert_true(turns >= 1);
+	assert_has(buf_bytes(&c->heard), "COUNT 2500\r\n");
+	buf_done(&search);
+	client_free(&c);
+	fake_store_free(&store);
+}
+
 /* ---- pipelined APPEND ---- */
 
 static void overlaps_appends(void **state)
@@ -538,6 +568,7 @@ int main(void)
 	        cmocka_unit_test(ends_a_literal_over_a_restart),
 	        cmocka_unit_test(reads_what_the_summary_cannot_hold),
 	        cmocka_unit_test(reads_many_at_once),
+	        cmocka_unit_test(takes_turns),
 	        cmocka_unit_test(overlaps_appends),
 	        cmocka_unit_test(tells_every_session_the_truth),
 	        cmocka_unit_test(idles),
