@@ -180,6 +180,15 @@ static struct record_head head_of(const char *p)
 	                            .flags = get_u32(p + 36)};
 }
 
+static uint64_t scan_end(struct record_scan *s)
+{
+	uint64_t size = 0;
+
+	if (s->end != UINT64_MAX)
+		return s->end;
+	return file_size(s->file, &size, NULL) == OK ? size : s->offset;
+}
+
 /* Is there a whole record at this offset? Read errors count as no. */
 static bool whole_at(struct record_scan *s, uint64_t offset, struct record_view *ret)
 {
@@ -190,7 +199,8 @@ static bool whole_at(struct record_scan *s, uint64_t offset, struct record_view 
 	    get_u32(b.ptr) != RECORD_MAGIC)
 		return false;
 	h = head_of(b.ptr);
-	if (h.segment != s->segment || h.length > RECORD_MAX || h.effects > h.length)
+	if (h.segment != s->segment || h.length > RECORD_MAX || h.effects > h.length ||
+	    offset + RECORD_HEAD + h.length > scan_end(s))
 		return false;
 	if (look(s, offset, RECORD_HEAD + (size_t)h.length, &b, NULL) != OK ||
 	    b.len < RECORD_HEAD + (size_t)h.length)
@@ -244,15 +254,6 @@ static void complain(struct record_scan *s, uint64_t from, uint64_t to)
 	if (s->damaged++ == 0)
 		why_set(&s->first_damage, DAMAGED, "segment %08x: octets %llu to %llu are damaged",
 		        s->segment, (unsigned long long)from, (unsigned long long)to);
-}
-
-static uint64_t scan_end(struct record_scan *s)
-{
-	uint64_t size = 0;
-
-	if (s->end != UINT64_MAX)
-		return s->end;
-	return file_size(s->file, &size, NULL) == OK ? size : s->offset;
 }
 
 enum result record_next(struct record_scan *s, struct record_view *ret, struct why *why)
