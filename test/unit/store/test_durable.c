@@ -591,6 +591,22 @@ static void the_queue_keeps_its_guarantee(void **state)
 	rig_done(&r);
 }
 
+/* What a dead sorter waited for is not kept from the next one. */
+static void a_dead_taker_gets_nothing(void **state)
+{
+	struct rig r = rig();
+	struct answer got;
+
+	(void)state;
+	assert_int_equal(rig_take(&r).kind, ASK_NONE);
+	store_peer_lost(r.store, SORTER_PEER);
+	rig_mail(&r, "x\r\n", "team@example.test", NULL);
+	got = rig_take(&r);
+	assert_int_equal(got.kind, ASK_TAKE);
+	assert_int_equal(got.result, OK);
+	rig_done(&r);
+}
+
 static void deferred_entries_fall_due(void **state)
 {
 	struct rig r = rig();
@@ -689,6 +705,7 @@ int main(void)
 	        cmocka_unit_test(the_sweep_gives_space_back),
 	        cmocka_unit_test(expunged_mails_leave_nothing),
 	        cmocka_unit_test(the_queue_keeps_its_guarantee),
+	        cmocka_unit_test(a_dead_taker_gets_nothing),
 	        cmocka_unit_test(deferred_entries_fall_due),
 	        cmocka_unit_test(a_bounce_is_one_transaction),
 	        cmocka_unit_test(the_queue_gives_no_second_copy),
