@@ -76,6 +76,7 @@ class Instance:
         self.wrapper = list(wrapper)  # strace and the like, before the server's argv
         self.env = dict(os.environ, **(env or {}))
         self.process = None
+        self.binary = binary()
         self.log_path = self.dir.parent / (self.dir.name + ".log")
 
     def port(self, protocol):
@@ -85,7 +86,7 @@ class Instance:
 
     def setup(self):
         subprocess.run(
-            [str(binary()), "setup", str(self.dir), "--hostname", self.hostname, "--domain", self.domain,
+            [str(self.binary), "setup", str(self.dir), "--hostname", self.hostname, "--domain", self.domain,
              "--ports", str(self.base)], check=True, capture_output=True, text=True, env=self.env, timeout=60)
         if self.settings:
             self.append("hikyaku.conf", self.settings)
@@ -107,7 +108,7 @@ class Instance:
     def start(self, wait=True, seconds=20):
         self.log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
-            [*self.wrapper, str(binary()), "serve", str(self.dir)], stdin=subprocess.DEVNULL, stdout=self.log,
+            [*self.wrapper, str(self.binary), "serve", str(self.dir)], stdin=subprocess.DEVNULL, stdout=self.log,
             stderr=self.log, env=self.env, start_new_session=True)
         if wait and not wait_for(lambda: self.process.poll() is not None or self.ready(), seconds):
             self.kill()
@@ -190,7 +191,7 @@ class Instance:
     # ---- its command line
 
     def cli(self, *args, stdin=None, check=True, timeout=60):
-        done = subprocess.run([str(binary()), "-C", str(self.dir), *args], input=stdin, capture_output=True, text=True,
+        done = subprocess.run([str(self.binary), "-C", str(self.dir), *args], input=stdin, capture_output=True, text=True,
                               env=self.env, timeout=timeout)
         if check and done.returncode:
             raise RuntimeError(f"{' '.join(args)}: {done.returncode}\n{done.stdout}{done.stderr}")
