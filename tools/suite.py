@@ -147,10 +147,19 @@ def count_one(one):
     if result in ("FAIL", "ERROR", "TIMEOUT", "INTERRUPT", "UNEXPECTEDPASS") and not failed:
         total.fail(f"{name} ({result.lower()})", (one.get("stdout") or "") + (one.get("stderr") or ""))
     elif failed:
-        for text in ((one.get("stdout") or "") + (one.get("stderr") or "")).splitlines()[-30:]:
-            say("     " + text)
+        say_failing((one.get("stdout") or "").splitlines(), (one.get("stderr") or "").splitlines())
     elif result == "OK" and not passed + skipped:
         total.add(passed=1)
+
+
+def say_failing(out, err):
+    """Each `not ok` with what stands around it, and the end of stderr."""
+    shown = set()
+    for i, line in enumerate(out):
+        if re.match(r"\s*not ok", line):
+            shown |= set(range(max(0, i - 4), min(len(out), i + 6)))
+    for text in [out[i] for i in sorted(shown)][:60] + err[-15:]:
+        say("     " + text)
 
 
 def skip_reasons(text):
@@ -240,7 +249,7 @@ def main():
         part("house", house)
     tests = ("unit" in wanted or "asan" in wanted) and build("test", TEST)
     release = "end" in wanted and build("release", RELEASE)
-    has_clang = shutil.which("clang") is not None
+    has_clang = shutil.which("clang") is not None and not run(["tools/packages", "--missing", "fuzz"])[1].strip()
     fuzzing = "fuzz" in wanted and has_clang and build("fuzz", FUZZ)
     TEST.mkdir(exist_ok=True)
     if "unit" in wanted and tests:
