@@ -454,6 +454,35 @@ void world_put(struct world *w, struct op *o)
 	o->number = o->ask.number;
 }
 
+enum result world_committed(struct world *w, const struct op *o)
+{
+	struct ask a = {.kind = ASK_COMMITTED};
+	struct answer got;
+	unsigned role = role_of(o->kind);
+
+	a.committed.key = bytes_of(o->key, sizeof(o->key));
+	world_call(w, role, role == MX ? FRONT_MX : FRONT_ACCESS + o->account, &a, &got);
+	if (got.result == OK && o->kind == OP_APPEND && o->answered && o->result == OK &&
+	    (got.committed.uid != o->uid || got.committed.uidvalidity != o->uidvalidity))
+		world_broken(w, "COMMITTED says uid %u, APPEND said %u", got.committed.uid, o->uid);
+	return got.result;
+}
+
+void world_repeat(struct world *w, const struct op *o)
+{
+	struct buf one = {0}, two = {0};
+	struct answer got;
+	struct ask a;
+	unsigned role = role_of(o->kind);
+
+	if (op_ask(w, (struct op *)o, &a, &one, &two) &&
+	    world_call(w, role, role == MX ? FRONT_MX : FRONT_ACCESS + o->account, &a, &got) &&
+	    got.result != OK)
+		world_broken(w, "%s again: %s", op_name(o->kind), result_name(got.result));
+	buf_done(&one);
+	buf_done(&two);
+}
+
 /* ---- starting ---- */
 
 static bool grant(struct world *w, unsigned account, uint64_t id)

@@ -50,6 +50,10 @@ void world_put(struct world *w, struct op *o);
 /* Steps in a random order until nothing waits or the world is down. */
 void world_run(struct world *w);
 
+/* What COMMITTED says of a COMMIT or APPEND. */
+enum result world_committed(struct world *w, const struct op *o);
+/* The same COMMIT or APPEND once more: it gets the first answer and does nothing. */
+void world_repeat(struct world *w, const struct op *o);
 uint32_t world_tag(uint64_t size); /* which mail has this size; UINT32_MAX: none */
 /* Everything as a client sees it. */
 bool world_look(struct world *w, struct seen *ret, bool entries);
