@@ -149,7 +149,7 @@ class Instance:
 
     def kill(self):
         """All of it at once, as a power cut would."""
-        for pid in reversed(self.pids()):
+        for pid in self.pids():  # master first: it would start the others again
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:

@@ -342,10 +342,18 @@ class Watcher(threading.Thread):
 
 # ---- the test
 
+def kill_all(h):
+    """master first, so that nobody is started again meanwhile; until all are gone and the ports with them."""
+    pids = h.pids()
+    h.kill()
+    assert instance.wait_for(lambda: not any(pathlib.Path("/proc", str(p)).exists() for p in pids), 10)
+    assert instance.wait_for(lambda: all(instance.port_free(h.port(p)) for p in instance.STANDARD), 10)
+
+
 def kill_one(h, rng, tally):
     """One process at random; once in twenty times all of them at once, as a power cut would."""
     if rng.random() < 0.05:
-        h.kill()
+        kill_all(h)
         h.start()
         tally["everything"] = tally.get("everything", 0) + 1
         return
@@ -370,12 +378,23 @@ def final(watcher):
     return last
 
 
+def begin(tmp_path):
+    """An instance on ports that nobody else took meanwhile."""
+    for n in range(5):
+        h = instance.Instance(tmp_path / f"h{n}", base=instance.free_base(22000 + 100 * random.randrange(50), 32000),
+                              settings="connections { per-address 500 }")
+        h.setup()
+        h.append("virtual", "all@example.test ken@example.test, mari@example.test, taro@example.test")
+        try:
+            return h.start()
+        except RuntimeError as e:
+            if "in use" not in str(e):
+                raise
+    raise RuntimeError("no free ports")
+
+
 def test_kill(tmp_path):
-    h = instance.Instance(tmp_path / "h", base=instance.free_base(27000, 32000),
-                          settings="connections { per-address 500 }")
-    h.setup()
-    h.append("virtual", "all@example.test ken@example.test, mari@example.test, taro@example.test")
-    h.start()
+    h = begin(tmp_path)
     for name in (*PEOPLE, *(f"imap{n}" for n in range(CHANGERS))):
         h.account(name, PASSWORD)
     rng, stop, problems, tally = random.Random(SEED), threading.Event(), [], {}

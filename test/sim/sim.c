@@ -4,7 +4,8 @@
  *	test_sim                    all scenarios, in TAP
  *	test_sim SCENARIO SEED [N]  one run, with what happened; N: the step of the cut
  *
- * SIM_TRACE=1 tells each step of the disk. SIM_SAVE=folder keeps the disk of a run that failed. SIM_FIRST is the first seed (1), SIM_RUNS scales how many seeds run (100 is what `make test` does). A seed reproduces a run. */
+ * SIM_TRACE=1 tells each step of the disk. SIM_SAVE=folder keeps the disk of a run that failed. SIM_FIRST is the first
+ * seed (1), SIM_RUNS scales how many seeds run (100 is what `make test` does). A seed reproduces a run. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
