@@ -1,4 +1,5 @@
-/* What the files of blob/ share. The formats stand at the heads of segment.c, block.c and image.c. */
+/* What the files of blob/ share. The formats stand at the heads of segment.c, block.c and
+ * image.c. */
 #ifndef BLOB_INTERNAL_H
 #define BLOB_INTERNAL_H
 

@@ -1,4 +1,5 @@
-/* The log as a whole: opening (what is beyond the index's position is replayed), appending, syncing.
+/* The log as a whole: opening (what is beyond the index's position is replayed), appending,
+ * syncing.
  *
  * At a start, with L the last segment:
  *	1. records beyond the position in segments before L were synced when the next one was opened:
@@ -254,7 +255,8 @@ static enum result create(struct blob_log *l, uint32_t number, struct file **ret
 	result = file_open(l->fs, name, FILE_WRITE | FILE_CREATE | FILE_EXCLUSIVE, ret, why);
 	if (result != OK)
 		return result;
-	/* Where there is not that much left, blob_log_room has seen that there is enough for what comes. */
+	/* Where there is not that much left, blob_log_room has seen that there is enough for
+	 * what comes. */
 	result = file_allocate(*ret, 0, l->options.segment_size, why);
 	if (result == OK || result == DISK_FULL)
 		return OK;

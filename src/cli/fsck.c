@@ -1,7 +1,9 @@
 /* hikyaku -C DIR fsck: proves that log, index and queue agree, while the server is stopped.
  *
- * It reads every record of the log, opens the store (which replays what the index lacks, or makes the
- * index anew), reads every mail and counts every mailbox. What is derived is put right; what the disk
+ * It reads every record of the log, opens the store (which replays what the index lacks, or
+ * makes the
+ * index anew), reads every mail and counts every mailbox. What is derived is put right; what
+ * the disk
  * lost is named. Exit 0: all is well, or is now; 1: mail is lost, or it could not be done. */
 #include <errno.h>
 #include <fcntl.h>

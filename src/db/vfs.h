@@ -1,5 +1,5 @@
-/* SQLite's files over sys/file.h. Locks and the WAL's shared memory are this process's own: nobody else opens the
- * index (the instance's lock sees to that). */
+/* SQLite's files over sys/file.h. Locks and the WAL's shared memory are this process's own:
+ * nobody else opens the index (the instance's lock sees to that). */
 #ifndef DB_VFS_H
 #define DB_VFS_H
 

@@ -1,7 +1,8 @@
 /* store: mailboxes, queue, accounts; the only role that writes the data folder, and etc/ for the
  * operator. It parses no mail and no network byte.
  *
- * The loop takes asks and hands answers out; one thread writes (store_write_step: the only place that
+ * The loop takes asks and hands answers out; one thread writes (store_write_step: the only
+ * place that
  * waits for the disk's sync), a few read. After each group or read they wake the loop, which drains
  * what is done and starts idle threads where work waits. */
 #include "ask/engine.h"

@@ -1,4 +1,5 @@
-/* The index's tables, and how each effect changes them. Nothing is decided here: the writer made the
+/* The index's tables, and how each effect changes them. Nothing is decided here: the writer
+ * made the
  * effect, replay repeats it. */
 #include <string.h>
 

@@ -228,7 +228,8 @@ static void place_by_name(struct store *s, struct job *j, struct delivery *d, st
 	d->refs++;
 }
 
-/* The account itself, aliases and dot files having been followed. What cannot be placed now becomes an entry that is its
+/* The account itself, aliases and dot files having been followed. What cannot be placed now
+ * becomes an entry that is its
  * own origin: it is placed later and never expanded again. */
 void deliver_account(struct store *s, struct job *j, struct delivery *d, const struct recipient *r,
                      struct bytes mailbox, uint64_t flags)
@@ -294,7 +295,8 @@ static void key_change(struct job *j, struct bytes key, uint64_t mail, uint32_t 
 	c->key = (struct change_key){key, mail, uidvalidity, uid, j->now};
 }
 
-/* The answer that this key got before. One that is in this very group is not known yet: j->again. */
+/* The answer that this key got before. One that is in this very group is not known yet:
+ * j->again. */
 static bool answered_before(struct store *s, struct job *j, struct bytes key,
                             struct key_answer *ret)
 {

@@ -1,8 +1,9 @@
 /* What the files of store/ share: the state in memory, jobs, and one section a file.
  *
- * Who touches what: the owner (loop), the writer and readers are different threads. `lock` guards everything that is not marked
- * otherwise. A mailbox and an account have two rows: `next` is the writer's own and runs ahead inside a group, `now` is what
- * everybody else sees; publishing copies next to now after the index's COMMIT. */
+ * Who touches what: the owner (loop), the writer and readers are different threads. `lock` guards
+ * everything that is not marked otherwise. A mailbox and an account have two rows: `next` is the
+ * writer's own and runs ahead inside a group, `now` is what everybody else sees; publishing
+ * copies next to now after the index's COMMIT. */
 #ifndef STORE_INTERNAL_H
 #define STORE_INTERNAL_H
 
@@ -399,7 +400,8 @@ struct keyword_map;
 void mailbox_change(struct job *j,
                     const struct mailbox *m); /* a MAILBOX effect with what next is */
 void mailboxes_first(struct store *s, struct job *j, uint64_t account);
-/* Makes the mailbox that a dot file names, with its parents, subscribed; its uidnext and modseq are 1. 0: no such name. */
+/* Makes the mailbox that a dot file names, with its parents, subscribed; its uidnext and modseq
+ * are 1. 0: no such name. */
 uint64_t mailbox_for_delivery(struct store *s, struct job *j, const struct account *a,
                               struct bytes name);
 /* Adds the flags of these keywords, made where missing. */
@@ -458,7 +460,8 @@ job_function admin_account_quota, admin_account_suspend, admin_account_remove;
 
 /* ---- image.c, upkeep.c ---- */
 
-/* All live rows as changes, in a fixed order. They can be applied in this order to an empty index. */
+/* All live rows as changes, in a fixed order. They can be applied in this order to an empty
+ * index. */
 typedef enum result change_each_function(void *context, const struct change *c, struct why *why);
 enum result image_each(struct db *db, change_each_function *each, void *context, struct why *why);
 job_function image_write;

@@ -1,4 +1,5 @@
-/* Looking into mailboxes: UIDs, flags and changes out of the view in memory, summaries and bytes from
+/* Looking into mailboxes: UIDs, flags and changes out of the view in memory, summaries and
+ * bytes from
  * the index and the log, on a reader's thread. */
 #include <stdlib.h>
 

@@ -1,4 +1,5 @@
-/* Sessions and what they have under way: mails that come in pieces, before a COMMIT, APPEND or SORTED
+/* Sessions and what they have under way: mails that come in pieces, before a COMMIT, APPEND or
+ * SORTED
  * makes them durable. In memory as long as they are small, then in a file without a name. */
 #include "store/internal.h"
 

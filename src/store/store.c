@@ -343,7 +343,8 @@ struct replay {
 	size_t batch;
 };
 
-/* What an effect cannot be applied to was lost with a damaged record: it is passed over and counted. */
+/* What an effect cannot be applied to was lost with a damaged record: it is passed over and
+ * counted. */
 static void replay_record(struct store *s, const struct blob_record *r, struct blob_report *report)
 {
 	struct wire w = wire_of(r->effects);
@@ -404,7 +405,8 @@ static enum result image_one(void *context, const struct blob_record *r, struct 
 	return db_failed(replay->s->db, why);
 }
 
-/* A new index from the newest image: in one transaction, so that half of one is never taken for whole. */
+/* A new index from the newest image: in one transaction, so that half of one is never taken
+ * for whole. */
 static enum result rebuild(struct store *s, struct store_report *report, struct why *why)
 {
 	struct blob_report damage = {0};

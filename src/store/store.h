@@ -1,4 +1,5 @@
-/* Mailboxes, queue, accounts: the only writer. It takes asks (ask/ask.def, those with STORE as answerer) and answers them.
+/* Mailboxes, queue, accounts: the only writer. It takes asks (ask/ask.def, those with STORE as
+ * answerer) and answers them.
  *
  *	store_open(fs, &options, now, &store, &report, &why);    replays the log, ready to be asked
  *	store_ask(store, from, &ask, now);                      never blocks; what is in memory is answered at once
@@ -7,11 +8,13 @@
  *	while (store_next_answer(store, &from, &answer)) channel_answer(...);
  *	while (store_next_event(store, &from, &session)) channel_event(...);
  *
- * Three kinds of callers, at most one at a time each: the owner (the loop: everything but the steps), the writer
- * (store_write_step) and reader n (store_read_step(store, n)). In the simulator all three are the same thread.
+ * Three kinds of callers, at most one at a time each: the owner (the loop: everything but the
+ * steps), the writer (store_write_step) and reader n (store_read_step(store, n)). In the
+ * simulator all three are the same thread.
  *
- * How a group of changes becomes durable stands at the head of store/writer.c, the queue's states and their guarantee at
- * the head of store/queue.c, formats in docs/store-format.md. It parses no mail. */
+ * How a group of changes becomes durable stands at the head of store/writer.c, the queue's states
+ * and their guarantee at the head of store/queue.c, formats in docs/store-format.md. It parses no
+ * mail. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
@@ -71,17 +74,19 @@ bool store_read_waits(struct store *s);
 bool store_next_answer(struct store *s, struct store_peer *ret_to, struct answer *ret);
 bool store_next_event(struct store *s, struct store_peer *ret_to, uint64_t *ret_session);
 
-/* When to call store_tick if all is quiet: entries fall due, takers wait too long, the disk may have space again. */
+/* When to call store_tick if all is quiet: entries fall due, takers wait too long, the disk may
+ * have space again. */
 time_ms store_deadline(struct store *s);
 void store_tick(struct store *s, time_ms now);
 
-/* True: a sync failed, or the index after it. Everything waiting was answered LOST; the process must end now. */
+/* True: a sync failed, or the index after it. Everything waiting was answered LOST; the process
+ * must end now. */
 bool store_failed(struct store *s, struct why *why);
 
 /* ---- for fsck and tests ---- */
 
-/* All live rows as text, one a line, in a fixed order, without where bytes lie: two stores with equal dumps hold the same.
- * The writer must be idle. */
+/* All live rows as text, one a line, in a fixed order, without where bytes lie: two stores with
+ * equal dumps hold the same. The writer must be idle. */
 enum result store_dump(struct store *s, struct buf *out, struct why *why) MUST_USE;
 
 struct store_check {
@@ -94,7 +99,8 @@ struct store_check {
 
 typedef void store_complain_function(void *context, const char *text);
 
-/* Reads every mail, recounts every mailbox, walks the queue; wrong figures are put right where repair is set. */
+/* Reads every mail, recounts every mailbox, walks the queue; wrong figures are put right where
+ * repair is set. */
 enum result store_verify(struct store *s, bool repair, store_complain_function *complain,
                          void *context, struct store_check *ret, struct why *why) MUST_USE;
 

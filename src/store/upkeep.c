@@ -3,7 +3,8 @@
  *
  * The sweep copies the live mails of mostly dead segments into the current one. A segment in which
  * nothing lives any more is deleted when an image beyond the copies is there (so rebuilding needs
- * neither it nor older records), and after a checkpoint of the index (so that no crash brings back an
+ * neither it nor older records), and after a checkpoint of the index (so that no crash brings
+ * back an
  * index that points into it). */
 #include "store/internal.h"
 

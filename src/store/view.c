@@ -1,4 +1,5 @@
-/* A mailbox in memory: uid, mail, size, flags and modseq of every mail, 36 octets each, kept true by
+/* A mailbox in memory: uid, mail, size, flags and modseq of every mail, 36 octets each, kept
+ * true by
  * the writer. It is made when somebody first asks and dropped when there are too many. */
 #include "store/internal.h"
 
@@ -50,7 +51,8 @@ struct walk walk_begin(const struct view *v, struct bytes ranges, uint32_t after
 	struct walk w = {.view = v, .rest = ranges};
 	uint32_t first, last;
 
-	/* Ranges that lie before `after` are passed over, the one around it is entered in its middle. */
+	/* Ranges that lie before `after` are passed over, the one around it is entered in its
+	 * middle. */
 	while (range_next(&w.rest, &first, &last)) {
 		if (last <= after)
 			continue;

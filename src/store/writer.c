@@ -185,7 +185,8 @@ static void group_undo(struct store *s, struct job_list *group, enum result resu
 	store_let(s);
 }
 
-/* What is in memory may have been read from an index that cannot be read: only a new start mends that. */
+/* What is in memory may have been read from an index that cannot be read: only a new start
+ * mends that. */
 static void group_broken(struct store *s, struct job_list *group, enum result result,
                          const struct why *why)
 {
@@ -220,8 +221,8 @@ static enum result record_job(struct store *s, struct job *j, struct why *why, b
 	encode_changes(s, j);
 	result = blob_log_room(s->log, buf_len(&s->encoded) + buf_len(&j->block), j->urgent, why);
 	if (result == OK)
-		result = blob_log_put(s->log, buf_bytes(&s->encoded), buf_bytes(&j->block),
-		                      &record, why);
+		result = blob_log_put(s->log, buf_bytes(&s->encoded), buf_bytes(&j->block), &record,
+		                      why);
 	if (result != OK) {
 		*ret_broken = result != DISK_FULL && result != TOO_BIG;
 		return result;
@@ -366,7 +367,8 @@ static void commit_group(struct store *s, struct job_list *group)
 
 	if (s->in_group)
 		state_save(s, &at);
-	/* Also where nothing is to be written: a job that could not read saw nothing, and did nothing. */
+	/* Also where nothing is to be written: a job that could not read saw nothing, and did
+	 * nothing. */
 	if ((result = db_failed(s->db, &why)) != OK) {
 		group_broken(s, group, result, &why);
 		return;
