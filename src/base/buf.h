@@ -27,7 +27,7 @@ static inline size_t buf_len(const struct buf *b)
 
 static inline struct bytes buf_bytes(const struct buf *b)
 {
-	return (struct bytes){b->ptr + b->start, b->end - b->start};
+	return (struct bytes){b->start ? b->ptr + b->start : b->ptr, b->end - b->start};
 }
 
 void buf_append(struct buf *b, struct bytes data);

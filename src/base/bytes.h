@@ -39,7 +39,9 @@ static inline struct bytes bytes_of_text(const char *text)
 /* The part after the first n octets, and the first n octets; n is cut to the length. */
 static inline struct bytes bytes_skip(struct bytes b, size_t n)
 {
-	return n >= b.len ? (struct bytes){b.ptr + b.len, 0} : (struct bytes){b.ptr + n, b.len - n};
+	if (n > b.len)
+		n = b.len;
+	return (struct bytes){n ? b.ptr + n : b.ptr, b.len - n};
 }
 
 static inline struct bytes bytes_first(struct bytes b, size_t n)
