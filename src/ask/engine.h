@@ -34,9 +34,9 @@ enum { ENGINE_OUTPUT_HIGH = 128 * 1024 };
 
 enum engine_event {
 	ENGINE_CHANGED = 1 << 0, /* the watched mailbox moved: ask CHANGES */
-	ENGINE_RELOAD = 1 << 1,  /* a new configuration; sessions end with the one they began with */
-	ENGINE_STOP = 1 << 2,    /* finish what is under way, say goodbye (421, BYE), finish */
-	ENGINE_LOST = 1 << 3,    /* the store was restarted, and knows the grants again: say WATCH again */
+	ENGINE_RELOAD = 1 << 1, /* a new configuration; sessions end with the one they began with */
+	ENGINE_STOP = 1 << 2,   /* finish what is under way, say goodbye (421, BYE), finish */
+	ENGINE_LOST = 1 << 3,   /* the store is back and knows the grants: say WATCH again */
 };
 
 /* Who is at the other end; copied by the engine's _new. */
