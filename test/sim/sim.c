@@ -596,11 +596,74 @@ static void run_full(struct world *w, uint64_t unused)
 	finish(w);
 }
 
+/* Somewhere in the log, which mails lie in, eight octets turn bad or cannot be read. */
+static bool spoil(struct world *w)
+{
+	struct file_system *fs = disk_files(w->disk);
+	struct arena arena = {0};
+	const char **names;
+	char name[64];
+	struct file *f = NULL;
+	uint64_t size = 0, at;
+	size_t count = 0;
+	bool done = false;
+
+	if (file_list(fs, "log", &arena, &names, &count, NULL) == OK && count) {
+		snprintf(name, sizeof(name), "log/%s", names[world_draw(w, count)]);
+		if (file_open(fs, name, 0, &f, NULL) == OK && file_size(f, &size, NULL) == OK &&
+		    size > 2000) {
+			at = 1024 + world_draw(w, size - 1024 - 8);
+			done = world_draw(w, 2) ? disk_damage(w->disk, name, at, 8)
+			                        : (disk_fail_read(w->disk, name, at, 8), true);
+			tell("%s is bad at %llu", name, (unsigned long long)at);
+		}
+	}
+	file_close(&f);
+	arena_done(&arena);
+	return done;
+}
+
+static void some_batches(struct world *w, unsigned count)
+{
+	for (; count && world_good(w); count--) {
+		struct store_peer sorter = {.role = SORTER};
+
+		one_batch(w);
+		store_peer_lost(w->store, sorter);
+		settle(w, count == 1);
+	}
+}
+
+/* A bad sector costs the mail in it, and nothing else. */
+static void run_bad_sector(struct world *w, uint64_t unused)
+{
+	if (!begin(w))
+		return;
+	some_batches(w, 8);
+	if (!world_good(w) || !spoil(w))
+		return;
+	w->bad_sector = true;
+	for (unsigned round = 0; round < 2 && world_good(w); round++) {
+		world_read_all(w);
+		tell("%u cannot be read", w->unreadable);
+		if (w->unreadable > MAILS / 8) /* copies of one mail */
+			world_broken(w, "one bad place costs %u mails", w->unreadable);
+		some_batches(w, 3);
+		if (!world_good(w))
+			return;
+		world_close(w);
+		disk_process_end(w->disk);
+		if (!world_open(w))
+			world_broken(w, "does not open with a bad sector");
+		else
+			settle(w, true);
+	}
+}
+
 static const struct scenario scenarios[] = {
-        {"power", 900, run_power},
-        {"every-step", 4, run_every_step},
-        {"sync-fails", 300, run_sync_fails},
-        {"full", 200, run_full},
+        {"power", 900, run_power},           {"every-step", 4, run_every_step},
+        {"sync-fails", 300, run_sync_fails}, {"full", 200, run_full},
+        {"bad-sector", 200, run_bad_sector},
 };
 
 enum { SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]) };

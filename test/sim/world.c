@@ -532,7 +532,7 @@ bool world_open(struct world *w)
 		world_broken(w, "the store does not open: %s: %s", result_name(r), why.text);
 	if (r != OK)
 		return false;
-	if (report.log.damaged || report.log.missing)
+	if ((report.log.damaged || report.log.missing) && !w->bad_sector)
 		world_broken(w, "the log is said to be damaged: %s", report.log.first_damage.text);
 	w->rebuilt += report.rebuilt;
 	return grant_all(w);
@@ -714,6 +714,12 @@ static bool read_mail(struct world *w, unsigned account, uint64_t mailbox,
 		a.read.offset = buf_len(&have);
 		a.read.len = LIMIT_READ;
 		if (!world_call(w, ACCESS, FRONT_ACCESS + account, &a, &got) || got.result != OK) {
+			if (w->bad_sector && (got.result == DAMAGED || got.result == FAILED)) {
+				w->unreadable++;
+				buf_done(&want);
+				buf_done(&have);
+				return true;
+			}
 			if (!world_down(w))
 				world_broken(w, "mail %u cannot be read: %s: %.*s", m->tag,
 				             result_name(got.result), BYTES_ARG(got.why));
@@ -734,6 +740,7 @@ static bool read_mail(struct world *w, unsigned account, uint64_t mailbox,
 
 bool world_read_all(struct world *w)
 {
+	w->unreadable = 0;
 	for (unsigned a = 0; a < ACCOUNTS; a++)
 		for (unsigned b = 0; b < BOXES; b++) {
 			struct model_box *box = &w->model.boxes[a][b];

@@ -19,8 +19,10 @@ struct world {
 	struct op ops[OPS]; /* under way */
 	unsigned op_count;
 	struct model model;
-	struct why failure; /* set: a promise was broken */
-	bool full;          /* the disk is */
+	struct why failure;  /* set: a promise was broken */
+	bool full;           /* the disk is */
+	bool bad_sector;     /* somewhere in the log: one mail may be unreadable */
+	unsigned unreadable; /* mails that the last world_read_all found so */
 	/* what happened, for the summary */
 	uint64_t asks, answers_ok, crashes, cuts_in_recovery, rebuilt, in_doubt, in_doubt_done;
 };
