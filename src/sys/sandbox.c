@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdlib.h>
@@ -21,7 +23,8 @@
 /* The filter of a role is the sum of the rows below that its rights name. What no row names gets ENOSYS, so that
  * libc falls back to older calls (clone3 to clone, statx to fstat); what `dangerous` names kills, unless a right granted it.
  *
- * Checked by argument, in add_checked(): clone, mmap, mprotect, tgkill, fcntl, ioctl, prctl, prlimit64. */
+ * Checked by argument, in add_checked(): clone, mmap, mprotect, tgkill, fcntl, ioctl, prctl, prlimit64, sendto, shutdown,
+ * setsockopt. */
 
 #define CALL(name) SCMP_SYS(name)
 enum { CALLS_END = -1000000 };
@@ -36,8 +39,7 @@ static const int calls_always[] = {
 	CALL(dup3), CALL(pipe2), CALL(eventfd2), CALL(timerfd_create), CALL(timerfd_settime),
 	CALL(timerfd_gettime), CALL(memfd_create), CALL(ftruncate),
 	/* sockets that are open already: channels, connections. No sendmsg: descriptors come from master only. */
-	CALL(recvfrom), CALL(recvmsg), CALL(sendto), CALL(shutdown), CALL(getsockname),
-	CALL(getpeername), CALL(getsockopt), CALL(setsockopt),
+	CALL(recvfrom), CALL(recvmsg), CALL(getsockname), CALL(getpeername), CALL(getsockopt),
 	/* waiting */
 	CALL(epoll_create1), CALL(epoll_ctl), CALL(epoll_wait), CALL(epoll_pwait),
 	CALL(epoll_pwait2), CALL(poll), CALL(ppoll), CALL(futex), CALL(nanosleep),
@@ -170,6 +172,31 @@ static bool add_equals(scmp_filter_ctx f, int call, unsigned nth, const uint64_t
 	return true;
 }
 
+/* Sending has no address: with one, TCP Fast Open connects a socket that was shut down, around connect() and, on many kernels,
+ * Landlock. Only the sending half is shut down, and no option but these is set: listening sockets are shared with master and
+ * those who come after, so what a taken-over role does to them would stay. */
+static bool add_sockets(scmp_filter_ctx f)
+{
+	static const int options[] = {TCP_NODELAY, TCP_QUICKACK};
+	static const uint64_t half[] = {SHUT_WR};
+	struct scmp_arg_cmp plain[] = {
+	        {.arg = 3, .op = SCMP_CMP_MASKED_EQ, .datum_a = MSG_FASTOPEN, .datum_b = 0},
+	        {.arg = 4, .op = SCMP_CMP_EQ, .datum_a = 0},
+	};
+	bool done = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, CALL(sendto), 2, plain) == 0 &&
+	            add_equals(f, CALL(shutdown), 1, half, 1);
+
+	for (size_t i = 0; done && i < sizeof(options) / sizeof(*options); i++) {
+		struct scmp_arg_cmp option[] = {
+		        {.arg = 1, .op = SCMP_CMP_EQ, .datum_a = IPPROTO_TCP},
+		        {.arg = 2, .op = SCMP_CMP_EQ, .datum_a = (uint64_t)options[i]},
+		};
+
+		done = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, CALL(setsockopt), 2, option) == 0;
+	}
+	return done;
+}
+
 static bool add_checked(scmp_filter_ctx f, unsigned rights)
 {
 	static const uint64_t fcntls[] = {F_GETFD,         F_SETFD,     F_GETFL,     F_SETFL,
@@ -191,7 +218,7 @@ static bool add_checked(scmp_filter_ctx f, unsigned rights)
 	       add_equals(f, CALL(fcntl), 1, fcntls, sizeof(fcntls) / sizeof(*fcntls)) &&
 	       add_equals(f, CALL(ioctl), 1, ioctls, sizeof(ioctls) / sizeof(*ioctls)) &&
 	       add_equals(f, CALL(prctl), 0, prctls, sizeof(prctls) / sizeof(*prctls)) &&
-	       add_equals(f, CALL(prlimit64), 2, no_limit_set, 1);
+	       add_equals(f, CALL(prlimit64), 2, no_limit_set, 1) && add_sockets(f);
 }
 
 static bool fill_role(scmp_filter_ctx f, unsigned rights)

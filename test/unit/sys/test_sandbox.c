@@ -3,6 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -191,6 +195,95 @@ static int ordinary_day(void)
 	return write(2, "", 0) == 0 ? DID_IT : errno;
 }
 
+/* ---- what a taken-over front may not do with the sockets that it has ---- */
+
+static int listener = -1, target = -1; /* the front's, and somebody's who must not be called */
+static struct sockaddr_in target_address;
+
+static int listen_somewhere(struct sockaddr_in *ret)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	socklen_t len = sizeof(*ret);
+
+	*ret = (struct sockaddr_in){.sin_family = AF_INET,
+	                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	assert_int_equal(bind(fd, (struct sockaddr *)ret, len), 0);
+	assert_int_equal(listen(fd, 5), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)ret, &len), 0);
+	return fd;
+}
+
+/* A listening socket that is shut down is an unconnected one, and TCP Fast Open connects without connect(). */
+static int call_out(void)
+{
+	ssize_t n;
+
+	(void)shutdown(listener, SHUT_RDWR);
+	n = sendto(listener, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL,
+	           (struct sockaddr *)&target_address, sizeof(target_address));
+	return n < 0 && errno != EINPROGRESS ? errno : DID_IT;
+}
+
+static int send_to_an_address(void)
+{
+	return result_of(sendto(listener, "x", 1, MSG_NOSIGNAL, (struct sockaddr *)&target_address,
+	                        sizeof(target_address)));
+}
+
+static int end_listening(void)
+{
+	return result_of(shutdown(listener, SHUT_RDWR));
+}
+
+/* A filter that drops all would stay with the shared socket when the front is started anew. */
+static int deafen(void)
+{
+	struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+	struct sock_fprog program = {1, &drop};
+
+	return result_of(
+	        setsockopt(listener, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)));
+}
+
+static int use_a_connection(void)
+{
+	int ends[2] = {listener, listener}, one = 1;
+
+	if (setsockopt(ends[0], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) != 0 ||
+	    setsockopt(ends[0], IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one)) != 0)
+		return errno;
+	/* Not connected, but asked the kernel: a listening socket does not mind this half. */
+	if (shutdown(listener, SHUT_WR) != 0 && errno != ENOTCONN)
+		return errno;
+	return send(listener, "x", 1, MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ENOTCONN
+	               ? errno
+	               : DID_IT;
+}
+
+static void sockets_do_only_what_they_are_for(void **state)
+{
+	struct sockaddr_in own;
+	struct pollfd called;
+	int client;
+
+	(void)state;
+	listener = listen_somewhere(&own);
+	target = listen_somewhere(&target_address);
+	called = (struct pollfd){.fd = target, .events = POLLIN};
+	assert_int_not_equal(behind(SANDBOX_ACCEPT, call_out), DID_IT);
+	assert_int_equal(poll(&called, 1, 50), 0);
+	assert_int_equal(behind(SANDBOX_ACCEPT, send_to_an_address), ENOSYS);
+	assert_int_equal(behind(SANDBOX_ACCEPT, end_listening), ENOSYS);
+	assert_int_equal(behind(SANDBOX_ACCEPT, deafen), ENOSYS);
+	assert_int_equal(behind(SANDBOX_ACCEPT, use_a_connection), DID_IT);
+	/* Whatever it did, the next front finds a listening socket. */
+	client = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(client, (struct sockaddr *)&own, sizeof(own)), 0);
+	close(client);
+	close(target);
+	close(listener);
+}
+
 static void nothing_is_granted_by_default(void **state)
 {
 	(void)state;
@@ -337,6 +430,7 @@ int main(void)
 	        cmocka_unit_test(threads_need_their_right),
 	        cmocka_unit_test(master_may_not_trace_or_connect),
 	        cmocka_unit_test(without_landlock_seccomp_stands_alone),
+	        cmocka_unit_test(sockets_do_only_what_they_are_for),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
