@@ -26,6 +26,7 @@ struct key {
 struct message {
 	struct message *next;
 	struct key key; /* of a waiting ask */
+	bool is_answer; /* to be sent */
 	size_t len;
 	char octets[];
 };
@@ -64,6 +65,7 @@ struct channel {
 	void *context;
 	struct keys open, serving;
 	struct queue waiting, out, inbox;
+	size_t unsent; /* answers in out: for the peer, their asks are still open */
 	struct refused *refused, **refused_end;
 	struct map events; /* session -> flags, not sent yet */
 	struct arena arena;
@@ -78,6 +80,7 @@ static void push(struct queue *q, struct bytes octets, struct key key)
 	struct message *m = memory_get(sizeof(*m) + octets.len);
 
 	m->key = key;
+	m->is_answer = false;
 	m->len = octets.len;
 	memcpy(m->octets, octets.ptr, octets.len);
 	*(q->last ? &q->last->next : &q->first) = m;
@@ -180,14 +183,14 @@ static bool send_now(struct channel *c, struct bytes octets)
 	return r != UNAVAILABLE;
 }
 
-static void send_or_queue(struct channel *c, struct bytes octets)
+/* True: it waits in out. */
+static bool send_or_queue(struct channel *c, struct bytes octets)
 {
-	if (c->peer_died && c->loop)
-		return;
-	if (c->out.first || !send_now(c, octets)) {
-		push(&c->out, octets, (struct key){0});
-		loop_watch_set(c->watch, LOOP_READ | LOOP_WRITE);
-	}
+	if ((c->peer_died && c->loop) || (!c->out.first && send_now(c, octets)))
+		return false;
+	push(&c->out, octets, (struct key){0});
+	loop_watch_set(c->watch, LOOP_READ | LOOP_WRITE);
+	return true;
 }
 
 static void send_events(struct channel *c)
@@ -207,14 +210,16 @@ static void send_events(struct channel *c)
 		buf_u8(&c->encoded, FRAME_EVENT);
 		buf_u64(&c->encoded, session);
 		buf_u32(&c->encoded, flags);
-		send_or_queue(c, buf_bytes(&c->encoded));
+		(void)send_or_queue(c, buf_bytes(&c->encoded));
 	}
 }
 
 static void flush_out(struct channel *c)
 {
-	while (c->out.first && send_now(c, bytes_of(c->out.first->octets, c->out.first->len)))
+	while (c->out.first && send_now(c, bytes_of(c->out.first->octets, c->out.first->len))) {
+		c->unsent -= c->out.first->is_answer;
 		memory_free(shift(&c->out));
+	}
 	send_events(c);
 	if (c->watch && !c->out.first)
 		loop_watch_set(c->watch, LOOP_READ);
@@ -257,7 +262,10 @@ void channel_answer(struct channel *c, const struct answer *a)
 		return;
 	buf_clear(&c->encoded);
 	frame_answer(&c->encoded, a);
-	send_or_queue(c, buf_bytes(&c->encoded));
+	if (send_or_queue(c, buf_bytes(&c->encoded))) {
+		c->out.last->is_answer = true;
+		c->unsent++;
+	}
 }
 
 void channel_event(struct channel *c, uint64_t session, unsigned events)
@@ -281,6 +289,7 @@ static void close_connection(struct channel *c)
 	if (c->hello_timer)
 		loop_timer_stop(c->hello_timer);
 	drop_queue(&c->out);
+	c->unsent = 0;
 	drop_queue(&c->inbox);
 	map_done(&c->events);
 	c->serving.count = 0;
@@ -371,7 +380,9 @@ static const char *receive_ask(struct channel *c, struct bytes in)
 	broken = frame_check_ask(&a, c->self, c->peer, c->peer_worker);
 	if (broken)
 		return broken;
-	if (!keys_add(&c->serving, key_of(&a)))
+	/* Who does not read its answers must not make us keep more and more of them. */
+	if (c->serving.count + c->unsent >= LIMIT_ASKS_CHANNEL ||
+	    !keys_add(&c->serving, key_of(&a)))
 		return "it has more asks open than a channel may";
 	c->ops->ask(c->context, c, &a);
 	return NULL;

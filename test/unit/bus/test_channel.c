@@ -383,6 +383,28 @@ static void more_asks_than_the_cap_break_the_channel(void **state)
 	buf_done(&out);
 }
 
+/* Who asks and asks and reads no answer has more open than the cap: the answers must not pile up for it. */
+static void answers_that_nobody_reads_count(void **state)
+{
+	enum { MANY = 5000 };
+	struct world *w = *state;
+	struct buf out = {0};
+
+	join_raw(w, true);
+	for (uint32_t i = 0; i < MANY && !w->store.lost; i++) {
+		struct ask a = {
+		        .kind = ASK_ROUTE, .number = i, .route.rcpt = BYTES("ken@example.test")};
+
+		buf_clear(&out);
+		ask_encode(&a, &out);
+		assert_int_equal(socket_send(w->raw, buf_bytes(&out)), OK);
+		loop_step(w->loop, false);
+	}
+	assert_int_equal(w->store.lost, 1);
+	assert_non_null(w->store.broken);
+	buf_done(&out);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -397,6 +419,7 @@ int main(void)
 	        CASE(asks_wait_for_hello),
 	        CASE(asks_do_not_wait_for_ever),
 	        CASE(a_quiet_end_is_greeted_by_later),
+	        CASE(answers_that_nobody_reads_count),
 	        CASE(events_are_merged_while_the_way_is_full),
 	        CASE(nonsense_breaks_the_channel),
 	        CASE(an_unknown_kind_breaks_the_channel),
