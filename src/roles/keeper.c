@@ -104,13 +104,34 @@ static void rotate_tickets(struct keeper *k)
 	k->tickets_made = keeper_now(k);
 }
 
+/* A role that is taken over must not open another one's tickets: each role's keys are made from keeper's. */
+static void role_key(const uint8_t *secret, size_t len, unsigned role, uint8_t *ret)
+{
+	uint8_t block[DIGEST_SHA256];
+	struct buf label = {0};
+
+	for (size_t at = 0; at < len; at += sizeof(block)) {
+		buf_clear(&label);
+		buf_printf(&label, "ticket key %u %zu", role, at);
+		digest_hmac_sha256(bytes_of(secret, len), buf_bytes(&label), block);
+		memcpy(ret + at, block, len - at < sizeof(block) ? len - at : sizeof(block));
+	}
+	memory_wipe(block, sizeof(block));
+	buf_done(&label);
+}
+
 static void tell_tickets(struct keeper *k, struct channel *ch, const struct ask *a)
 {
+	enum { KEY = sizeof(k->tickets) / 2 };
 	struct answer answer = answer_to(a, OK, (struct bytes){0});
+	uint8_t keys[sizeof(k->tickets)];
 
 	rotate_tickets(k);
-	answer.ticket_keys.keys = bytes_of(k->tickets, k->ticket_count * (sizeof(k->tickets) / 2));
+	for (size_t i = 0; i < k->ticket_count; i++)
+		role_key(k->tickets + i * KEY, KEY, channel_peer(ch), keys + i * KEY);
+	answer.ticket_keys.keys = bytes_of(keys, k->ticket_count * KEY);
 	channel_answer(ch, &answer);
+	memory_wipe(keys, sizeof(keys));
 }
 
 /* ---- the role ---- */

@@ -5,6 +5,9 @@
  *	a worker; SCRAM and digests need none) -> GRANT (store may trust the session) -> answer
  *	wrong: the failure is counted, and the answer WAITs for what the account has seen
  *
+ * Places to wait are few, and nobody shall learn more by filling them: a login for an account that has seen wrong passwords
+ * takes its place before it is tried. Without one it is UNAVAILABLE, right or wrong.
+ *
  * Nobody can tell an unknown user from a wrong password: both are looked up, opened, hashed and
  * delayed in the same way; for an unknown one it is nobody's credential, made at the start.
  * A new password takes the same queue and workers, then goes to store sealed. */
@@ -18,8 +21,11 @@ enum {
 	/* Waiting asks occupy places of a front's channel; the rest is for people who do not wait.
 	 * */
 	WAITING_MAX = LIMIT_ASKS_CHANNEL / 3,
+	/* ... and for other addresses. */
+	WAITING_NETWORK_MAX = WAITING_MAX / 3,
 	RECENT_MS = 60 * 60 * 1000,
 	RIGHT_MAILBOXES = 1,
+	NAME_MAX_OCTETS = LIMIT_USER + LIMIT_DOMAIN + 2,
 };
 
 /* ---- requests ---- */
@@ -32,6 +38,20 @@ static bool cancelled(const struct request *q)
 static struct bytes user_of(const struct request *q)
 {
 	return bytes_of(q->user, q->user_len);
+}
+
+/* A bare name is the same account as the name in the first domain. */
+static struct bytes full_name(const struct keeper *k, const struct request *q,
+                              char text[NAME_MAX_OCTETS])
+{
+	const struct config *c = k->r->config->config;
+	struct bytes domain = c->domains.count ? c->domains.items[0] : (struct bytes){0};
+	struct bytes user = user_of(q);
+
+	if (bytes_find_char(user, '@') != BYTES_NONE)
+		return user;
+	return bytes_of(text, (size_t)snprintf(text, NAME_MAX_OCTETS, "%.*s@%.*s", BYTES_ARG(user),
+	                                       BYTES_ARG(bytes_first(domain, LIMIT_DOMAIN))));
 }
 
 static struct bytes network_of(const struct request *q)
@@ -71,13 +91,36 @@ time_ms keeper_now(const struct keeper *k)
 	return loop_now(k->r->loop);
 }
 
-/* Goes on in on_deadlines. False: too many wait already. */
+static size_t waiting_from(struct keeper *k, const struct ip *network)
+{
+	size_t count = 0;
+	struct map_entry *e;
+
+	for (size_t at = 0; (e = map_each(&k->requests, &at));) {
+		const struct request *q = e->value;
+
+		count += q->waits && ip_equal(&q->fair.network, network);
+	}
+	return count;
+}
+
+/* A place to wait, until the request ends. False: too many have one already. */
+static bool take_place(struct keeper *k, struct request *q)
+{
+	if (q->waits)
+		return true;
+	if (k->waiting >= WAITING_MAX || waiting_from(k, &q->fair.network) >= WAITING_NETWORK_MAX)
+		return false;
+	k->waiting++;
+	q->waits = true;
+	return true;
+}
+
+/* Goes on in keeper_login_due. */
 static bool wait_for(struct keeper *k, struct request *q, time_ms ms)
 {
-	if (!q->waits && k->waiting >= WAITING_MAX)
+	if (!take_place(k, q))
 		return false;
-	k->waiting += !q->waits;
-	q->waits = true;
 	deadlines_set(&k->deadlines, &q->deadline, keeper_now(k) + ms);
 	loop_timer_set(k->timer, deadlines_next(&k->deadlines) - keeper_now(k));
 	return true;
@@ -113,12 +156,14 @@ static void log_login(struct keeper *k, struct request *q, const char *event)
 
 static void wrong(struct keeper *k, struct request *q)
 {
+	char text[NAME_MAX_OCTETS];
+	struct bytes name = full_name(k, q, text);
 	time_ms wait;
 
 	log_login(k, q, "login-failed");
 	penalty_add(&k->addresses, network_of(q), keeper_now(k));
-	penalty_add(&k->accounts, user_of(q), keeper_now(k));
-	wait = penalty_of(&k->accounts, user_of(q), keeper_now(k), ACCOUNT_WAIT_MS);
+	penalty_add(&k->accounts, name, keeper_now(k));
+	wait = penalty_of(&k->accounts, name, keeper_now(k), ACCOUNT_WAIT_MS);
 	q->answer.result = DENIED;
 	q->stage = STAGE_REFUSE;
 	if (wait == 0 || !wait_for(k, q, wait))
@@ -161,12 +206,13 @@ static void right(struct keeper *k, struct request *q)
 	                  .front = channel_peer(q->channel),
 	                  .worker = channel_peer_worker(q->channel),
 	                  .account = q->account};
+	char text[NAME_MAX_OCTETS];
 
 	if (cancelled(q)) {
 		request_free(k, q);
 		return;
 	}
-	penalty_clear(&k->accounts, user_of(q));
+	penalty_clear(&k->accounts, full_name(k, q, text));
 	q->stage = STAGE_GRANT;
 	keeper_say_grant(k, &g, q->id);
 }
@@ -315,19 +361,9 @@ static void check_login(struct keeper *k, struct request *q)
 static void tell_salt(struct keeper *k, struct request *q)
 {
 	uint8_t fake[DIGEST_SHA256];
-	char text[LIMIT_USER + LIMIT_DOMAIN + 2];
-	const struct config *c = k->r->config->config;
-	struct bytes domain = c->domains.count ? c->domains.items[0] : (struct bytes){0};
-	struct bytes user = user_of(q);
-	int len;
+	char text[NAME_MAX_OCTETS];
 
-	/* A bare name is the same account as the name in the first domain. */
-	if (bytes_find_char(user, '@') == BYTES_NONE)
-		len = snprintf(text, sizeof(text), "%.*s@%.*s", BYTES_ARG(user), BYTES_ARG(domain));
-	else
-		len = snprintf(text, sizeof(text), "%.*s", BYTES_ARG(user));
-	digest_hmac_sha256(bytes_of(k->salt_key, sizeof(k->salt_key)), bytes_of(text, (size_t)len),
-	                   fake);
+	digest_hmac_sha256(bytes_of(k->salt_key, sizeof(k->salt_key)), full_name(k, q, text), fake);
 	q->answer.result = OK;
 	q->answer.scram_begin.rounds = q->credential.scram.rounds;
 	q->answer.scram_begin.salt = bytes_of(q->known ? q->credential.scram.salt : fake,
@@ -533,6 +569,7 @@ void keeper_login_begin(struct keeper *k, struct channel *ch, const struct ask *
 {
 	struct request *q = request_new(k, ch, a);
 	struct bytes user = user_field(a);
+	char text[NAME_MAX_OCTETS];
 	time_ms wait;
 
 	if (user.len > LIMIT_USER || !take_fields(k, q, a) ||
@@ -545,14 +582,18 @@ void keeper_login_begin(struct keeper *k, struct channel *ch, const struct ask *
 		queue_hash(k, q);
 		return;
 	}
-	wait = a->kind == ASK_SCRAM_BEGIN
-	               ? 0
-	               : penalty_of(&k->addresses, network_of(q), keeper_now(k), ADDRESS_WAIT_MS);
-	q->stage = STAGE_WAIT;
-	if (wait == 0)
+	if (a->kind == ASK_SCRAM_BEGIN) {
 		ask_credential(k, q);
-	else if (!wait_for(k, q, wait))
+		return;
+	}
+	wait = penalty_of(&k->addresses, network_of(q), keeper_now(k), ADDRESS_WAIT_MS);
+	q->stage = STAGE_WAIT;
+	if ((wait > 0 && !wait_for(k, q, wait)) ||
+	    (penalty_of(&k->accounts, full_name(k, q, text), keeper_now(k), ACCOUNT_WAIT_MS) > 0 &&
+	     !take_place(k, q)))
 		answer_with(k, q, UNAVAILABLE, "too many failed logins are waiting");
+	else if (wait == 0)
+		ask_credential(k, q);
 }
 
 void keeper_login_due(void *context)

@@ -517,8 +517,53 @@ static void waiting_is_bounded(void **state)
 		last = put_login(w, "a", "x", far, SESSION);
 	assert_int_equal(wait_for(w, last)->result, UNAVAILABLE);
 	assert_null(answer_of(w, first));
-	assert_int_equal(k->waiting, LIMIT_ASKS_CHANNEL / 3);
+	/* One address never takes all places: others who failed may still wait. */
+	assert_int_equal(k->waiting, LIMIT_ASKS_CHANNEL / 3 / 3);
+	for (int i = 0; i < PENALTY_FREE; i++)
+		penalty_add(&k->addresses, bytes_of(near, 16), clock_now());
+	last = put_login(w, "b", "x", near, SESSION);
 	assert_int_equal(wait_for(w, first)->result, DENIED);
+	assert_int_equal(wait_for(w, last)->result, DENIED);
+}
+
+/* Guessers from everywhere who fill the places do not learn more by it: an account that has seen wrong passwords is not tried
+ * without a place to wait. */
+static void no_guess_without_a_place_to_wait(void **state)
+{
+	struct world *w = *state;
+	struct keeper *k = w->h->r.self;
+	unsigned before;
+
+	set_password(w, "ken@example.test", "one");
+	set_password(w, "ann@example.test", "two");
+	for (int i = 0; i < PENALTY_FREE; i++)
+		penalty_add(&k->accounts, BYTES("ken@example.test"), clock_now());
+	k->waiting += LIMIT_ASKS_CHANNEL / 3;
+	before = w->credentials;
+	/* The bare name is the same account. */
+	assert_int_equal(wait_for(w, put_login(w, "ken", "x", near, SESSION))->result, UNAVAILABLE);
+	assert_int_equal(
+	        wait_for(w, put_login(w, "ken@example.test", "one", near, SESSION))->result,
+	        UNAVAILABLE);
+	assert_int_equal(w->credentials, before);
+	assert_int_equal(wait_for(w, put_login(w, "ann", "two", near, SESSION))->result, OK);
+	k->waiting -= LIMIT_ASKS_CHANNEL / 3;
+	assert_int_equal(wait_for(w, put_login(w, "ken", "one", near, SESSION))->result, OK);
+	assert_int_equal(k->waiting, 0);
+}
+
+/* mx, taken over, must not be able to open the tickets of people who read mail. */
+static void each_role_has_ticket_keys_of_its_own(void **state)
+{
+	struct world *w = *state;
+	struct ask a = {.kind = ASK_TICKET_KEYS};
+	const struct answer *ours = wait_for(w, put(w->front, a, SESSION));
+	const struct answer *others = wait_for(w, put(w->web, a, (uint64_t)WEB << 56 | 1));
+
+	assert_int_equal(others->ticket_keys.keys.len, ours->ticket_keys.keys.len);
+	for (size_t at = 0; at + 16 <= ours->ticket_keys.keys.len; at += 16)
+		assert_memory_not_equal(ours->ticket_keys.keys.ptr + at,
+		                        others->ticket_keys.keys.ptr + at, 16);
 }
 
 /* Many from one address, then one from another: it is not the last. */
@@ -678,6 +723,8 @@ int main(void)
 	        TEST(fields_that_do_not_fit),
 	        TEST(only_who_fails_waits),
 	        TEST(waiting_is_bounded),
+	        TEST(no_guess_without_a_place_to_wait),
+	        TEST(each_role_has_ticket_keys_of_its_own),
 	        TEST(hashing_is_fair),
 	        TEST(grants_are_said_again),
 	        TEST(a_session_that_ended_gets_no_grant),
