@@ -15,6 +15,7 @@
 #include "base/limits.h"
 #include "base/memory.h"
 #include "crypto/certificate.h"
+#include "mail/charset.h"
 #include "roles/front_session.h"
 #include "sasl/prepare.h"
 #include "sys/socket.h"
@@ -445,8 +446,12 @@ void front_peer_back(struct role_context *r, struct channel *ch)
 
 void front_warm(struct role_context *r)
 {
+	struct why why;
+
 	crypto_warm();
 	prepare_warm();
+	if (charset_warm(&why) != OK)
+		role_fail(r, &why);
 }
 
 enum result front_start(struct role_context *r, const struct front_protocol *protocols,
