@@ -168,7 +168,7 @@ def find(h, subject, user="ken", mailbox="INBOX", seconds=10, password=PASSWORD)
 
 
 def count(h, subject, user="ken", mailbox="INBOX"):
-    return sum(subject in s for s in subjects(h, user, mailbox))
+    return sum(subject in str(s) for s in subjects(h, user, mailbox))
 
 
 def parse(octets):
