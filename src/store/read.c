@@ -151,15 +151,18 @@ static void tell_vanished(struct job *j, const struct view *v, const struct mail
 		gap_add(v, m, sorted[i].first, sorted[i].last, out, &told);
 }
 
-/* The session knows this much now; where it is not all, it is told to ask again. */
-static void heard(struct store *s, struct session *session, struct mailbox *m,
+/* Once it has all pages the session shows the state of the first; where that is not all, it is told
+ * to ask again. */
+static void heard(struct store *s, struct session *session, struct mailbox *m, bool first,
                   const struct answer_changes *a)
 {
 	session->raised = false;
-	if (a->next || session->watched != m->id)
+	if (session->watched != m->id)
 		return;
-	session->watched_modseq = a->modseq;
-	changed_raise(s, m);
+	if (first)
+		session->watched_modseq = a->modseq;
+	if (a->next == 0)
+		changed_raise(s, m);
 }
 
 enum result run_changes(struct store *s, struct job *j, struct why *why)
@@ -192,7 +195,7 @@ enum result run_changes(struct store *s, struct job *j, struct why *why)
 		flags_row(&out, v, at);
 	}
 	if (session)
-		heard(s, session, m, ret);
+		heard(s, session, m, a->after == 0, ret);
 	answer_bytes(j, &out, &ret->rows);
 	return OK;
 }
