@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/memory.h"
+
 extern char **environ;
 
 enum result process_open_self(int *ret_exe, struct why *why)
@@ -33,8 +35,48 @@ static bool become(const struct process_start *s)
 	        setresuid(s->uid, s->uid, s->uid) == 0);
 }
 
+/* ---- the environment: what an operator keeps in his is none of a role's business ---- */
+
+static bool is_passed_on(const char *variable)
+{
+	static const char *const names[] = {
+	        "TZ=",   "TZDIR=",   "LANG=",         "LC_",           "PATH=",
+	        "LD_",   "GLIBC_",   "ASAN_OPTIONS=", "LSAN_OPTIONS=", "UBSAN_OPTIONS=",
+	        "LLVM_", "HIKYAKU_",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (strncmp(variable, names[i], strlen(names[i])) == 0)
+			return true;
+	return false;
+}
+
+static char **make_environment(void)
+{
+	size_t count = 0, kept = 0;
+	char **ret;
+
+	while (environ && environ[count])
+		count++;
+	ret = memory_get((count + 1) * sizeof(*ret));
+	for (size_t i = 0; i < count; i++)
+		if (is_passed_on(environ[i]))
+			ret[kept++] = environ[i];
+	ret[kept] = NULL;
+	return ret;
+}
+
+/* No role reads the terminal that master was started on. */
+static void drop_terminal(void)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+		_exit(126);
+}
+
 /* In the child, after fork: only calls that are safe there. Does not return. */
-static void execute(const struct process_start *s, pid_t parent)
+static void execute(const struct process_start *s, pid_t parent, char **environment)
 {
 	sigset_t none;
 	int exe = fcntl(s->exe, F_DUPFD_CLOEXEC, 10);
@@ -45,6 +87,7 @@ static void execute(const struct process_start *s, pid_t parent)
 	for (int number = 1; number < 32; number++)
 		if (number != SIGKILL && number != SIGSTOP)
 			signal(number, SIG_DFL);
+	drop_terminal();
 	if (exe < 0 || fd < 0 || dup2(fd, 3) != 3 || !become(s))
 		_exit(126);
 	close_range(4, ~0U, CLOSE_RANGE_CLOEXEC);
@@ -52,18 +95,20 @@ static void execute(const struct process_start *s, pid_t parent)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(126);
-	fexecve(exe, (char *const *)(uintptr_t)s->argv, environ);
+	fexecve(exe, (char *const *)(uintptr_t)s->argv, environment);
 	_exit(127);
 }
 
 enum result process_start(const struct process_start *s, struct process *ret, struct why *why)
 {
+	char **environment = make_environment();
 	pid_t parent = getpid();
 	pid_t pid = fork();
 	int pidfd;
 
 	if (pid == 0)
-		execute(s, parent);
+		execute(s, parent, environment);
+	memory_free(environment);
 	if (pid < 0)
 		return why_set(why, FAILED, "cannot start a process: %s", strerror(errno));
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);

@@ -18,14 +18,15 @@ struct process {
 struct process_start {
 	int exe;                 /* of process_open_self */
 	const char *const *argv; /* ends with NULL */
-	int fd;                  /* becomes descriptor 3; nothing else above 2 is passed on */
-	bool change_user;        /* only as root: */
+	int fd; /* becomes descriptor 3; nothing else above 2 is passed on; 0 and 1 are /dev/null */
+	bool change_user; /* only as root: */
 	uid_t uid;
 	gid_t gid; /* the only group */
 };
 
 enum result process_open_self(int *ret_exe, struct why *why) MUST_USE;
-/* The child dies with its parent (PR_SET_PDEATHSIG). */
+/* The child dies with its parent (PR_SET_PDEATHSIG). Of the environment it gets time zone, language, what the loader and
+ * sanitizers read, and HIKYAKU_*. */
 enum result process_start(const struct process_start *s, struct process *ret,
                           struct why *why) MUST_USE;
 void process_signal(const struct process *p, int signal);

@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "sys/process.h"
@@ -25,6 +27,18 @@ static int child_main(const char *what)
 			if (fcntl(fd, F_GETFD) >= 0)
 				return 2;
 		return socket_send(3, bytes_of(text, n)) == OK ? 7 : 3;
+	}
+	if (strcmp(what, "bare") == 0) {
+		/* Neither the operator's terminal nor what else stands in his environment. */
+		for (int fd = 0; fd < 2; fd++) {
+			struct stat st;
+
+			if (fstat(fd, &st) != 0 || st.st_rdev != makedev(1, 3))
+				return 4;
+		}
+		if (getenv("SECRET_TOKEN") || getenv("TZONE"))
+			return 5;
+		return getenv("TZ") && getenv("LC_ALL") && getenv("HIKYAKU_TESTED") ? 7 : 6;
 	}
 	if (strcmp(what, "wait") == 0)
 		pause();
@@ -71,6 +85,20 @@ static void a_child_has_descriptor_3_alone(void **state)
 	close(ends[0]);
 }
 
+static void a_child_knows_no_more_than_it_needs(void **state)
+{
+	struct process p;
+
+	(void)state;
+	setenv("SECRET_TOKEN", "x", 1);
+	setenv("TZONE", "x", 1);
+	setenv("TZ", "Asia/Tokyo", 1);
+	setenv("LC_ALL", "C.UTF-8", 1);
+	setenv("HIKYAKU_TESTED", "1", 1);
+	start("bare", 2, &p);
+	wait_for(&p, "exited with 7");
+}
+
 static void a_killed_child_says_so(void **state)
 {
 	struct process p;
@@ -105,6 +133,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_child_has_descriptor_3_alone),
+	        cmocka_unit_test(a_child_knows_no_more_than_it_needs),
 	        cmocka_unit_test(a_killed_child_says_so),
 	        cmocka_unit_test(sealed_memory_cannot_change),
 	};
