@@ -44,6 +44,17 @@ static struct order_settings decode_settings(struct wire *w)
 	return s;
 }
 
+static bool fits_workers(uint8_t count)
+{
+	return count >= 1 && count <= 32;
+}
+
+bool order_settings_fit(const struct order_settings *s)
+{
+	return s->uid_base >= 1000 && s->uid_base <= 4294900000 && fits_workers(s->workers_mx) &&
+	       fits_workers(s->workers_access) && fits_workers(s->workers_sorter);
+}
+
 void order_encode(const struct order *o, struct buf *out)
 {
 	buf_u8(out, (uint8_t)o->kind);

@@ -43,6 +43,9 @@ struct order_settings {
 	uint8_t workers_mx, workers_access, workers_sorter;
 };
 
+/* In the ranges of config/options.def. Master believes no other: its reader has read what others wrote. */
+bool order_settings_fit(const struct order_settings *s);
+
 /* One struct for all; a kind uses the fields that its comment names. text borrows. */
 struct order {
 	enum order_kind kind;

@@ -9,10 +9,11 @@
 
 #include "base/memory.h"
 #include "roles/config_reader.h"
+#include "roles/role.h"
 #include "sys/process.h"
 #include "sys/socket.h"
 
-enum { READING_MAX_MS = 20000, NOBODY = 65534 };
+enum { READING_MAX_MS = 20000, NOBODY = 65534, ENCODED_MAX = 512 * 1024 * 1024 };
 
 struct snapshot_reading {
 	struct snapshot_read how;
@@ -109,6 +110,11 @@ static void add_listener(struct snapshot_reading *g, const struct order *o, stru
 		              SNAPSHOT_LISTENERS);
 		return;
 	}
+	/* From here on numbers that a role's row is asked with. */
+	if (o->protocol >= CONFIG_PROTOCOL_COUNT || o->port == 0) {
+		(void)why_set(why, FAILED, "the reader of the configuration sent nonsense");
+		return;
+	}
 	*l = (struct snapshot_listener){
 	        .protocol = o->protocol, .ip = o->ip, .port = o->port, .fd = -1};
 	snprintf(l->name, sizeof(l->name), "%.*s", BYTES_ARG(o->text));
@@ -119,10 +125,24 @@ static void add_listener(struct snapshot_reading *g, const struct order *o, stru
 static bool take_report(struct snapshot_reading *g, const struct order *o, struct why *why)
 {
 	switch (o->kind) {
-	case REPORT_SETTINGS: g->snapshot->settings = o->settings; return false;
+	case REPORT_SETTINGS:
+		if (!order_settings_fit(&o->settings))
+			(void)why_set(why, FAILED, "the reader of the configuration sent nonsense");
+		g->snapshot->settings = o->settings;
+		return why->text[0] != 0;
 	case REPORT_LISTENER: add_listener(g, o, why); return why->text[0] != 0;
-	case REPORT_CHUNK: buf_append(&g->encoded, o->text); return false;
+	case REPORT_CHUNK:
+		if (buf_len(&g->encoded) + o->text.len > ENCODED_MAX)
+			(void)why_set(why, TOO_BIG, "the configuration has more than %d octets",
+			              ENCODED_MAX);
+		else
+			buf_append(&g->encoded, o->text);
+		return why->text[0] != 0;
 	case REPORT_DONE:
+		if (!order_settings_fit(&g->snapshot->settings)) {
+			(void)why_set(why, FAILED, "the reader of the configuration sent nonsense");
+			return true;
+		}
 		/* Where it fails, why says so and finish() sees it. */
 		if (process_memory_file("hikyaku-config", buf_bytes(&g->encoded),
 		                        &g->snapshot->config, why) != OK)

@@ -55,6 +55,25 @@ static void every_field_comes_back(void **state)
 	buf_done(&out);
 }
 
+/* The reader parses what others wrote; its word must not make a role root. */
+static void settings_out_of_range_are_refused(void **state)
+{
+	static const struct order_settings wrong[] = {
+	        {.uid_base = 0, .workers_mx = 1, .workers_access = 1, .workers_sorter = 1},
+	        {.uid_base = 999, .workers_mx = 1, .workers_access = 1, .workers_sorter = 1},
+	        {.uid_base = 4294967290, .workers_mx = 1, .workers_access = 1, .workers_sorter = 1},
+	        {.uid_base = 59900, .workers_mx = 0, .workers_access = 1, .workers_sorter = 1},
+	        {.uid_base = 59900, .workers_mx = 1, .workers_access = 33, .workers_sorter = 1},
+	        {.uid_base = 59900, .workers_mx = 1, .workers_access = 1, .workers_sorter = 255},
+	};
+	struct order_settings right = sample().settings;
+
+	(void)state;
+	assert_true(order_settings_fit(&right));
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		assert_false(order_settings_fit(&wrong[i]));
+}
+
 static void anything_else_is_invalid(void **state)
 {
 	struct order o = sample(), back;
@@ -101,6 +120,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(every_field_comes_back),
+	        cmocka_unit_test(settings_out_of_range_are_refused),
 	        cmocka_unit_test(anything_else_is_invalid),
 	        cmocka_unit_test(a_descriptor_travels_with_it),
 	};
