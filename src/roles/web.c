@@ -38,6 +38,8 @@ static void close_connection(struct connection *c)
 		at = &(*at)->next;
 	*at = c->next;
 	c->web->count--;
+	if (c->web->listener)
+		loop_watch_set(c->web->listener, LOOP_READ);
 	loop_watch_free(&c->watch);
 	socket_close(&c->fd);
 	buf_done(&c->in);
@@ -228,6 +230,9 @@ static void on_connection(void *context, unsigned events)
 	while (web->count < CONNECTIONS_MAX &&
 	       socket_accept(web->r->listeners->fd, &fd, NULL, &why) == OK)
 		welcome(web, fd);
+	/* Who waits outside must not keep us awake. */
+	if (web->count >= CONNECTIONS_MAX)
+		loop_watch_set(web->listener, 0);
 }
 
 static enum result web_start(struct role_context *r, struct why *why)
