@@ -102,15 +102,26 @@ static const char virtual_text[] =
 
 /* ---- making it ---- */
 
+/* Whatever the umask was. A folder that is there may be somebody's link to another one: it is not followed. */
+static bool make_folder(struct setup *s, const struct folder *f)
+{
+	bool made = mkdirat(s->dirfd, f->name, f->mode) == 0 || errno == EEXIST;
+	int fd = made ? openat(s->dirfd, f->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+	              : -1;
+	bool done = fd >= 0 && fchmod(fd, f->mode) == 0;
+	int error = errno;
+
+	if (fd >= 0)
+		close(fd);
+	errno = error;
+	return done;
+}
+
 static enum result make_folders(struct setup *s)
 {
-	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
-		if (mkdirat(s->dirfd, folders[i].name, folders[i].mode) != 0 && errno != EEXIST)
+	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++)
+		if (!make_folder(s, &folders[i]))
 			return why_set(&s->why, FAILED, "%s: %s", folders[i].name, strerror(errno));
-		/* Whatever the umask was. */
-		if (fchmodat(s->dirfd, folders[i].name, folders[i].mode, 0) != 0)
-			return why_set(&s->why, FAILED, "%s: %s", folders[i].name, strerror(errno));
-	}
 	return OK;
 }
 

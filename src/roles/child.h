@@ -7,7 +7,6 @@
 #include "roles/orders.h"
 #include "roles/role.h"
 #include "roles/snapshot.h"
-#include "sys/file.h"
 #include "sys/loop.h"
 #include "sys/process.h"
 
@@ -55,8 +54,8 @@ struct request {
 struct master {
 	const char *path;
 	int directory, exe;
+	int run;        /* DIR/run: opened once, never through a link */
 	unsigned owner; /* of DIR */
-	struct file_system *fs;
 	int lock; /* run/lock: shared with store, so that no second one can write while the first one dies */
 	struct loop *loop;
 	struct log log;

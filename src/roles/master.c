@@ -384,7 +384,7 @@ static enum result begin(struct master *m, struct why *why)
 	if (r == OK)
 		r = bind_all(NULL, m->snapshot, why);
 	if (r == OK)
-		r = socket_listen_unix(m->directory, "run/admin.sock", 0600, &m->admin, why);
+		r = socket_listen_unix(m->run, "admin.sock", 0600, &m->admin, why);
 	if (r == OK && geteuid() == 0)
 		r = owner_give(m->directory, m->owner, m->snapshot->settings.uid_base, why);
 	if (r == OK) {
@@ -446,7 +446,7 @@ static enum result lock_directory(struct master *m, struct why *why)
 	char pid[16];
 	enum result r;
 
-	m->lock = openat(m->directory, "run/lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	m->lock = openat(m->run, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (m->lock < 0)
 		return why_set(why, FAILED, "run/lock: %s", strerror(errno));
 	r = take_lock(m->lock, why);
@@ -464,9 +464,12 @@ static enum result open_directory(struct master *m, struct why *why)
 	if (m->directory < 0 || fstat(m->directory, &st) != 0)
 		return why_set(why, NOT_FOUND, "%s: %s", m->path, strerror(errno));
 	m->owner = st.st_uid;
-	m->fs = file_system_real_new(m->directory);
 	/* A copy of DIR may be without it: nothing in it outlives a start. */
 	if (mkdirat(m->directory, "run", 0755) != 0 && errno != EEXIST)
+		return why_set(why, FAILED, "%s/run: %s", m->path, strerror(errno));
+	/* DIR's owner may not be root: what stands here as a link would lead master's files elsewhere. */
+	m->run = openat(m->directory, "run", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (m->run < 0)
 		return why_set(why, FAILED, "%s/run: %s", m->path, strerror(errno));
 	return lock_directory(m, why);
 }
@@ -512,11 +515,11 @@ static void finish(struct master *m)
 	snapshot_free(&m->former);
 	snapshot_free(&m->snapshot);
 	if (m->admin >= 0)
-		(void)file_remove(m->fs, "run/admin.sock", NULL);
+		(void)unlinkat(m->run, "admin.sock", 0);
 	socket_close(&m->admin);
 	socket_close(&m->exe);
 	socket_close(&m->lock);
-	file_system_free(&m->fs);
+	socket_close(&m->run);
 	socket_close(&m->directory);
 }
 
@@ -527,7 +530,7 @@ int master_main(const char *directory)
 	int exit_code;
 
 	m->path = directory;
-	m->directory = m->exe = m->admin = m->lock = -1;
+	m->directory = m->run = m->exe = m->admin = m->lock = -1;
 	process_log_init(&m->log, "master", 0, 1);
 	signal(SIGPIPE, SIG_IGN);
 	sandbox_raise_files();

@@ -58,6 +58,20 @@ static uid_t uid_of(unsigned bit, unsigned uid_base)
 	return uid_base + role_number(&(struct role){.bit = bit});
 }
 
+/* Not there during setup. */
+static enum result give_socket(int directory, uid_t owner, struct why *why)
+{
+	int run = openat(directory, "run", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	bool given = run >= 0 &&
+	             (fchownat(run, "admin.sock", owner, (gid_t)-1, AT_SYMLINK_NOFOLLOW) == 0 ||
+	              errno == ENOENT);
+	enum result r = given ? OK : failed("run/admin.sock", why);
+
+	if (run >= 0)
+		close(run);
+	return r;
+}
+
 enum result owner_give(int directory, uid_t owner, unsigned uid_base, struct why *why)
 {
 	enum result r = give_entry(directory, "data", uid_of(STORE, uid_base), 0, why);
@@ -66,10 +80,5 @@ enum result owner_give(int directory, uid_t owner, unsigned uid_base, struct why
 		r = give_entry(directory, "etc", uid_of(STORE, uid_base), 0, why);
 	if (r == OK)
 		r = give_entry(directory, "keys", uid_of(KEEPER, uid_base), 0, why);
-	/* Not there during setup. */
-	if (r == OK &&
-	    fchownat(directory, "run/admin.sock", owner, (gid_t)-1, AT_SYMLINK_NOFOLLOW) != 0 &&
-	    errno != ENOENT)
-		r = failed("run/admin.sock", why);
-	return r;
+	return r == OK ? give_socket(directory, owner, why) : r;
 }

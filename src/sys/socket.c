@@ -106,14 +106,21 @@ enum result socket_listen_unix(int dirfd, const char *name, unsigned mode, int *
 {
 	struct sockaddr_un a;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int bound, error;
+	mode_t mask;
 
 	if (fd < 0 || !unix_address(dirfd, name, &a)) {
 		socket_close(&fd);
 		return why_set(why, FAILED, "%s: cannot make a socket", name);
 	}
 	(void)unlinkat(dirfd, name, 0);
-	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 &&
-	    fchmodat(dirfd, name, mode, 0) == 0 && listen(fd, SOMAXCONN) == 0) {
+	/* By the mask, not by chmod afterwards: until then it would be open, and the name could lead elsewhere. */
+	mask = umask(0777 & ~mode);
+	bound = bind(fd, (struct sockaddr *)&a, sizeof(a));
+	error = errno;
+	(void)umask(mask);
+	errno = error;
+	if (bound == 0 && listen(fd, SOMAXCONN) == 0) {
 		*ret_fd = fd;
 		return OK;
 	}

@@ -25,8 +25,8 @@ def check(name, right, what=""):
         print("# " + str(what).replace("\n", "\n# "))
 
 
-def run(*args, stdin=""):
-    return subprocess.run([HIKYAKU, *args], input=stdin, capture_output=True, text=True, timeout=60)
+def run(*args, stdin="", timeout=60):
+    return subprocess.run([HIKYAKU, *args], input=stdin, capture_output=True, text=True, timeout=timeout)
 
 
 def rows(r):
@@ -83,6 +83,29 @@ def setup(folder):
     r = run("setup", bad, "--hostname", "mx.example.test", "--domain", "not a domain")
     check("setup checks before it writes", r.returncode == 1 and not os.path.exists(bad + "/etc/hikyaku.conf"), r)
     shutil.rmtree(bad, ignore_errors=True)
+
+
+def links(folder):
+    """DIR's owner need not be root, who sets up and serves: a link that he left must not lead elsewhere."""
+    theirs = folder + "-theirs"
+    elsewhere = folder + "-elsewhere"
+    os.mkdir(theirs)
+    os.mkdir(elsewhere, 0o711)
+    os.symlink(elsewhere, os.path.join(theirs, "data"))
+    r = run("setup", theirs, "--hostname", "mx.example.test", "--domain", "example.test", "--ports", PORTS)
+    check("setup follows no link", r.returncode == 1 and os.stat(elsewhere).st_mode & 0o777 == 0o711, r)
+    os.unlink(os.path.join(theirs, "data"))
+    run("setup", theirs, "--hostname", "mx.example.test", "--domain", "example.test", "--ports", PORTS)
+    os.rmdir(os.path.join(theirs, "run"))
+    os.symlink(elsewhere, os.path.join(theirs, "run"))
+    try:
+        r = run("serve", theirs, timeout=10)
+        code = r.returncode
+    except subprocess.TimeoutExpired as e:
+        r, code = e, None
+    check("serve follows no link", code == 1 and os.listdir(elsewhere) == [], (r, os.listdir(elsewhere)))
+    shutil.rmtree(theirs)
+    shutil.rmtree(elsewhere)
 
 
 def domains(folder):
@@ -182,6 +205,7 @@ def main():
         options()
         checks()
         setup(folder)
+        links(folder)
         served(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
