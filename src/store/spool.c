@@ -5,6 +5,25 @@
 
 /* ---- sessions ---- */
 
+/* What a front that keeps to its limits can have; one that was taken over must not fill our memory or use up our descriptors. */
+enum { SESSIONS_BESIDE_CONNECTIONS = 64, SPOOLS_MAX = 16 };
+
+/* Counted only when there are that many in all. */
+static bool has_too_many(struct store *s, struct store_peer from)
+{
+	size_t max = s->config->connections_total + SESSIONS_BESIDE_CONNECTIONS, count = 0;
+	struct map_entry *e;
+
+	if (s->sessions.count < max)
+		return false;
+	for (size_t at = 0; (e = map_each(&s->sessions, &at));) {
+		const struct session *session = e->value;
+
+		count += session->peer.role == from.role && session->peer.worker == from.worker;
+	}
+	return count >= max;
+}
+
 struct session *session_get(struct store *s, struct store_peer from, uint64_t id, bool make)
 {
 	struct session *session = map_get_u64(&s->sessions, id);
@@ -13,7 +32,7 @@ struct session *session_get(struct store *s, struct store_peer from, uint64_t id
 		return session->peer.role == from.role && session->peer.worker == from.worker
 		               ? session
 		               : NULL;
-	if (!make)
+	if (!make || has_too_many(s, from))
 		return NULL;
 	session = NEW(struct session);
 	session->id = id;
@@ -62,6 +81,15 @@ enum result run_session_end(struct store *s, struct job *j, struct why *why)
 }
 
 /* ---- spools ---- */
+
+static size_t count_spools(const struct session *session)
+{
+	size_t count = 0;
+
+	for (const struct spool *spool = session->spools; spool; spool = spool->next)
+		count++;
+	return count;
+}
 
 struct spool *spool_find(struct session *session, uint32_t number)
 {
@@ -116,6 +144,8 @@ enum result run_spool(struct store *s, struct job *j, struct why *why)
 	if (a->chunk.len == 0 || a->chunk.len > LIMIT_CHUNK)
 		return why_set(why, INVALID, "a chunk of %zu octets", a->chunk.len);
 	spool = spool_find(session, a->spool);
+	if (!spool && count_spools(session) >= SPOOLS_MAX)
+		return why_set(why, INVALID, "more than %d mails at once", SPOOLS_MAX);
 	if (!spool) {
 		spool = NEW(struct spool);
 		spool->number = a->spool;

@@ -140,6 +140,40 @@ static void big_mails_are_files(void **state)
 	rig_done(&r);
 }
 
+static enum result spool_one(struct rig *r, uint64_t session, uint32_t number)
+{
+	struct ask a = {.kind = ASK_SPOOL, .session = session};
+
+	a.spool.spool = number;
+	a.spool.chunk = BYTES("x");
+	return rig_ask(r, MX_PEER, a).result;
+}
+
+/* mx, taken over, begins mails without end: it hurts itself only. */
+static void what_a_front_leaves_open_is_bounded(void **state)
+{
+	struct rig r = rig_make("connections {\n\ttotal 10\n}\n", NULL);
+	uint32_t spools = 0, sessions = 0;
+
+	(void)state;
+	rig_open(&r);
+	while (spools < 1000 && spool_one(&r, 1, spools + 1) == OK)
+		spools++;
+	assert_int_equal(spools, 16);
+	while (sessions < 1000 && spool_one(&r, 2 + sessions, 1) == OK)
+		sessions++;
+	assert_int_equal(sessions, 10 + 64 - 1);
+	/* Others go on, and so does who ends what he began. */
+	rig_login(&r, rig_account(&r, "ken@example.test"));
+	assert_int_equal(rig_append(&r, "INBOX", BYTES("Subject: x\r\n\r\n"), 0), OK);
+	assert_int_equal(
+	        rig_ask(&r, MX_PEER, (struct ask){.kind = ASK_SESSION_END, .session = 2}).result,
+	        OK);
+	assert_int_equal(spool_one(&r, 2, 1), OK);
+	rig_close(&r);
+	rig_done(&r);
+}
+
 static void sessions_need_a_grant(void **state)
 {
 	uint64_t ken;
@@ -515,6 +549,7 @@ int main(void)
 	        cmocka_unit_test(expunge_and_changes),
 	        cmocka_unit_test(copy_and_move),
 	        cmocka_unit_test(mailboxes),
+	        cmocka_unit_test(what_a_front_leaves_open_is_bounded),
 	        cmocka_unit_test(quota),
 	        cmocka_unit_test(summaries),
 	        cmocka_unit_test(accounts),
