@@ -28,7 +28,6 @@ bench:
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 build/hikyaku $(DESTDIR)$(PREFIX)/bin/hikyaku
-	for name in sendmail mailq newaliases; do ln -sf hikyaku $(DESTDIR)$(PREFIX)/bin/hikyaku-$$name; done
 
 format:
 	@tools/format
