@@ -129,9 +129,13 @@ static void on_poll(uv_poll_t *h, int status, int events)
 	unsigned ready = (events & UV_READABLE ? LOOP_READ : 0) |
 	                 (events & UV_WRITABLE ? LOOP_WRITE : 0);
 
-	/* An error on the descriptor: whoever reads or writes it will see it. */
-	if (status < 0)
+	/* An error on the descriptor: whoever reads or writes it will see it, perhaps only after what
+	 * was received before it. libuv has stopped watching by then. */
+	if (status < 0) {
 		ready = w->events;
+		if (ready)
+			must(uv_poll_start(&w->uv, to_uv(ready), on_poll));
+	}
 	if (ready && w->function)
 		w->function(w->context, ready);
 }

@@ -90,21 +90,29 @@ def test_others_may_not_command_it(fresh, root):
     assert done.returncode == 1 and "ken@example.test" not in done.stdout
 
 
+def sorted_away(h):
+    """The queue's row once the sorter has followed the alias."""
+    def look():
+        row = h.cli("queue", "list", "--json").stdout
+        return row if "someone@elsewhere.example" in row else None
+    row = wait_for(look, 10)
+    assert row, h.cli("queue", "list").stdout
+    return row
+
+
 def test_operator_at_the_queue(fresh):
     """What an alias sends away stays; the operator sees it, shows it, holds it, lets it go, removes it."""
     h = fresh()
     h.cli("alias", "add", "away@example.test", "someone@elsewhere.example")
     send(h, "away@example.test")
-    row = wait_for(lambda: h.cli("queue", "list", "--json").stdout, 5)
-    assert "someone@elsewhere.example" in row
+    row = sorted_away(h)
     number = str(json.loads(row.splitlines()[0])["id"])
     assert "someone@elsewhere.example" in h.cli("queue", "show", number).stdout
     h.cli("queue", "hold", number)
     h.cli("queue", "release", number)
     h.stop()
     h.start()
-    row = wait_for(lambda: h.cli("queue", "list", "--json").stdout, 5)
-    assert "someone@elsewhere.example" in row
+    row = sorted_away(h)
     number = str(json.loads(row.splitlines()[0])["id"])  # released, it was sorted again
     h.cli("queue", "remove", number)
     assert "someone@elsewhere.example" not in h.cli("queue", "list").stdout
