@@ -85,10 +85,12 @@ static void commit(struct load *l, unsigned k)
 {
 	size_t len = draw(l, 60) ? draw(l, 9000) + 1 : 1500000;
 	uint32_t spool = l->r.spool++;
-	struct ask c = {.kind = ASK_COMMIT, .session = 7};
+	uint64_t session = 7 +
+	                   spool % 64; /* as many clients: one has few mails under way at once */
+	struct ask c = {.kind = ASK_COMMIT, .session = session};
 
 	for (size_t at = 0; at < len; at += LIMIT_CHUNK) {
-		struct ask a = {.kind = ASK_SPOOL, .session = 7};
+		struct ask a = {.kind = ASK_SPOOL, .session = session};
 
 		a.spool.spool = spool;
 		a.spool.chunk = bytes_of(l->body, len - at < LIMIT_CHUNK ? len - at : LIMIT_CHUNK);
