@@ -38,7 +38,7 @@ struct fsck {
 
 static enum result open_folder(int root, const char *name, int *ret, struct why *why)
 {
-	*ret = openat(root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	*ret = openat(root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	return *ret >= 0 ? OK : why_set(why, NOT_FOUND, "%s: %s", name, strerror(errno));
 }
 
@@ -47,8 +47,12 @@ static enum result take_lock(struct fsck *f, struct why *why)
 {
 	char pid[24] = "";
 	ssize_t len;
+	int run = openat(f->root, "run", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	f->lock = openat(f->root, "run/lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	f->lock = run < 0 ? -1
+	                  : openat(run, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (run >= 0)
+		close(run);
 	if (f->lock < 0)
 		return why_set(why, FAILED, "run/lock: %s", strerror(errno));
 	if (flock(f->lock, LOCK_EX | LOCK_NB) == 0)
@@ -145,9 +149,10 @@ static enum result run(struct fsck *f, struct why *why)
 	f->root = open(f->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (f->root < 0)
 		return why_set(why, NOT_FOUND, "%s: %s", f->directory, strerror(errno));
-	if ((result = take_lock(f, why)) != OK || (result = load_config(f, why)) != OK ||
+	/* Root reads nothing of what store may have written, not even etc/. */
+	if ((result = take_lock(f, why)) != OK ||
 	    (result = open_folder(f->root, "data", &f->data, why)) != OK ||
-	    (result = become_owner(f, why)) != OK)
+	    (result = become_owner(f, why)) != OK || (result = load_config(f, why)) != OK)
 		return result;
 	f->fs = file_system_real_new(f->data);
 	if ((result = check_log(f, why)) != OK)
