@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "world.h"
+#include "front.h"
 
 static bool verbose;
 
@@ -660,10 +660,18 @@ static void run_bad_sector(struct world *w, uint64_t unused)
 	}
 }
 
+/* SMTP sessions before the store. */
+static void run_front(struct world *w, uint64_t unused)
+{
+	w->quick = true;
+	if (begin(w))
+		front_run(w);
+}
+
 static const struct scenario scenarios[] = {
         {"power", 900, run_power},           {"every-step", 4, run_every_step},
         {"sync-fails", 300, run_sync_fails}, {"full", 200, run_full},
-        {"bad-sector", 200, run_bad_sector},
+        {"bad-sector", 200, run_bad_sector}, {"front", 100, run_front},
 };
 
 enum { SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]) };

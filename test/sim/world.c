@@ -163,6 +163,13 @@ static unsigned uids_of(struct bytes ranges, uint32_t *ret, unsigned max)
 	return count;
 }
 
+static uint32_t uids_first(struct bytes ranges)
+{
+	struct wire r = wire_of(ranges);
+
+	return wire_u32(&r);
+}
+
 static void op_answered(struct world *w, struct op *o, const struct answer *a)
 {
 	if (o->answered)
@@ -525,7 +532,7 @@ bool world_open(struct world *w)
 	o.group_jobs = 1 + (unsigned)world_draw(w, 6);
 	for (unsigned i = 0; i < sizeof(o.seed); i++)
 		o.seed[i] = (uint8_t)world_draw(w, 256);
-	w->now += 1 + (time_ms)world_draw(w, 60000);
+	w->now += 1 + (time_ms)world_draw(w, w->quick ? 500 : 60000);
 	w->store = NULL;
 	r = store_open(disk_files(w->disk), &o, w->now, &w->store, &report, &why);
 	if (r != OK && !disk_is_off(w->disk) && !disk_sync_failed(w->disk) && !w->full)
@@ -750,5 +757,35 @@ bool world_read_all(struct world *w)
 				if (!read_mail(w, a, mailbox, &box->mails[i]))
 					return false;
 		}
+	return true;
+}
+
+bool world_next_mail(struct world *w, unsigned account, unsigned box, uint32_t *uid,
+                     struct buf *out)
+{
+	struct ask a = {.kind = ASK_UIDS};
+	struct answer got;
+	uint64_t mailbox = box_id(w, account, box);
+	uint64_t total = 1;
+
+	a.uids.mailbox = mailbox;
+	a.uids.after = *uid;
+	if (!world_call(w, ACCESS, FRONT_ACCESS + account, &a, &got) || got.result != OK ||
+	    !got.uids.ranges.len)
+		return false;
+	*uid = uids_first(got.uids.ranges);
+	while (buf_len(out) < total) {
+		a = (struct ask){.kind = ASK_READ};
+		a.read.mailbox = mailbox;
+		a.read.uid = *uid;
+		a.read.offset = buf_len(out);
+		a.read.len = LIMIT_READ;
+		if (!world_call(w, ACCESS, FRONT_ACCESS + account, &a, &got) || got.result != OK)
+			return world_broken(w, "uid %u cannot be read: %s", *uid,
+			                    result_name(got.result)),
+			       false;
+		buf_append(out, got.read.chunk);
+		total = got.read.total;
+	}
 	return true;
 }

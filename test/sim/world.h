@@ -20,6 +20,7 @@ struct world {
 	unsigned op_count;
 	struct model model;
 	struct why failure;  /* set: a promise was broken */
+	bool quick;          /* a start takes no time */
 	bool full;           /* the disk is */
 	bool bad_sector;     /* somewhere in the log: one mail may be unreadable */
 	unsigned unreadable; /* mails that the last world_read_all found so */
@@ -52,6 +53,9 @@ void world_put(struct world *w, struct op *o);
 /* Steps in a random order until nothing waits or the world is down. */
 void world_run(struct world *w);
 
+/* The next mail of a mailbox behind *uid, whole. False: there is none. */
+bool world_next_mail(struct world *w, unsigned account, unsigned box, uint32_t *uid,
+                     struct buf *out);
 /* What COMMITTED says of a COMMIT or APPEND. */
 enum result world_committed(struct world *w, const struct op *o);
 /* The same COMMIT or APPEND once more: it gets the first answer and does nothing. */
