@@ -27,6 +27,7 @@ enum {
 	TICKET_KEYS_MS = 60 * 60 * 1000, /* keeper makes new ones daily */
 	GRANTS_MS = 1000, /* keeper says the grants again; wait for its word this long */
 	SIGN_MS = 1000,
+	SIGN_PAUSE_MS = 5 * 1000, /* a keeper that hangs must not make everybody else wait */
 	KEYS_MS = 1000,
 	KEY_CHECKS = 3,
 };
@@ -53,8 +54,12 @@ static enum result sign(void *context, const struct remote_signature *s, struct 
 	a.sign.key = bytes_of(s->key, sizeof(s->key));
 	a.sign.scheme = (uint8_t)s->scheme;
 	a.sign.digest = s->digest;
-	result = r->sign_fd < 0 ? UNAVAILABLE
-	                        : channel_ask_wait(r->sign_fd, &a, SIGN_MS, &arena, &answer);
+	result = r->sign_fd < 0 || loop_now(r->loop) < f->sign_again
+	                 ? UNAVAILABLE
+	                 : channel_ask_wait(r->sign_fd, &a, SIGN_MS, &arena, &answer);
+	/* It was waited for in vain, and all sessions with it. */
+	if (result == UNAVAILABLE && r->sign_fd >= 0 && loop_now(r->loop) >= f->sign_again)
+		f->sign_again = loop_now(r->loop) + SIGN_PAUSE_MS;
 	if (result == OK)
 		result = answer.result;
 	if (result == OK)
@@ -438,6 +443,7 @@ void front_peer_back(struct role_context *r, struct channel *ch)
 		return;
 	ask_ticket_keys(f);
 	f->keeper_away = false;
+	f->sign_again = 0;
 	for (struct connection *c = f->connections; c; c = c->next)
 		connection_keeper_back(c);
 }

@@ -44,7 +44,8 @@ struct front {
 	bool grants_missing; /* the store was restarted and does not know our sessions yet */
 	unsigned key_checks; /* of this generation */
 	bool keys_missing;   /* keeper has no key to a certificate of this generation */
-	bool keeper_away;    /* it died: handshakes wait for the next one */
+	time_ms sign_again; /* keeper has let a signature wait too long: none is asked for until then */
+	bool keeper_away; /* it died: handshakes wait for the next one */
 	bool stopping;
 };
 

@@ -230,6 +230,7 @@ struct world {
 	struct ask route; /* the last ROUTE, not answered when hold is set */
 	bool hold;
 	unsigned routes, ends;
+	struct remote_signer signer; /* the front's own, before the test took its place */
 	struct private_key *key;
 	uint64_t session; /* of the last ask */
 };
@@ -358,6 +359,7 @@ static int setup(void **state)
 	w->keeper = house_connect(w->h, KEEPER, 0, &peer_ops, w);
 	assert_int_equal(front_start(&w->h->r, protocols, 2, &why), OK);
 	f = w->h->r.self;
+	w->signer = f->signer;
 	f->signer = (struct remote_signer){sign, w};
 	open_listener(w, &w->plain, CONFIG_IMAP);
 	open_listener(w, &w->tls, CONFIG_IMAPS);
@@ -630,6 +632,29 @@ static void noise_instead_of_tls(void **state)
 	client_free(&c);
 }
 
+/* keeper hangs: one signature is waited for, the next handshakes fail at once instead of stopping everybody. */
+static void a_keeper_that_hangs_is_waited_for_once(void **state)
+{
+	struct world *w = *state;
+	struct remote_signature s = {.digest = BYTES("0123456789abcdef0123456789abcdef")};
+	struct role_context *r = &w->h->r;
+	char room[LIMIT_MESSAGE];
+	struct buf out = {0};
+	struct why why;
+	int ends[2], former = r->sign_fd;
+	size_t len;
+
+	assert_int_equal(socket_pair(ends, &why), OK);
+	r->sign_fd = ends[0];
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(w->signer.sign(w->signer.context, &s, &out), UNAVAILABLE);
+	assert_int_equal(socket_receive(ends[1], room, sizeof(room), &len), OK);
+	assert_int_equal(socket_receive(ends[1], room, sizeof(room), &len), UNAVAILABLE);
+	r->sign_fd = former;
+	socket_close(&ends[0]);
+	socket_close(&ends[1]);
+}
+
 /* Who comes while keeper is away waits for it instead of failing. */
 static void a_handshake_waits_for_keeper(void **state)
 {
@@ -895,6 +920,7 @@ int main(void)
 	        TEST(injection_ends_the_session),
 	        TEST(noise_instead_of_tls),
 	        TEST(a_handshake_waits_for_keeper),
+	        TEST(a_keeper_that_hangs_is_waited_for_once),
 	        TEST(too_many_from_one_address),
 	        TEST(too_many_in_all),
 	        TEST(the_balancer_says_who),
