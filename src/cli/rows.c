@@ -225,7 +225,8 @@ void cli_print_rows(const struct cli *c, struct bytes rows)
 	json_t *all;
 
 	if (c->json) {
-		fwrite(rows.ptr, 1, rows.len, stdout);
+		if (rows.len)
+			fwrite(rows.ptr, 1, rows.len, stdout);
 		return;
 	}
 	all = parse_rows(rows);
