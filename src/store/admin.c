@@ -366,6 +366,18 @@ static enum result admin_sweep(struct store *s, struct job *j, struct why *why)
 	return OK;
 }
 
+/* One image at a time: they are written under one name until they are whole. */
+static enum result admin_image(struct store *s, struct job *j, struct why *why)
+{
+	if (s->upkeep.image_running)
+		return why_set(why, UNAVAILABLE, "an image is being written already");
+	s->upkeep.image_running = true;
+	j->later = true;
+	j->run = image_write;
+	job_put(&s->reads, j);
+	return OK;
+}
+
 /* ---- the table ---- */
 
 enum admin_way { ADMIN_HERE, ADMIN_READ, ADMIN_WRITE };
@@ -386,7 +398,7 @@ static const struct {
         [ADMIN_QUEUE_RELEASE] = {ADMIN_WRITE, admin_queue_release},
         [ADMIN_QUEUE_REMOVE] = {ADMIN_WRITE, admin_queue_remove},
         [ADMIN_FILE_PUT] = {ADMIN_READ, admin_file_put},
-        [ADMIN_CHECKPOINT] = {ADMIN_READ, image_write},
+        [ADMIN_CHECKPOINT] = {ADMIN_HERE, admin_image},
         [ADMIN_SWEEP] = {ADMIN_WRITE, admin_sweep},
 };
 

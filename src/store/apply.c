@@ -359,6 +359,7 @@ static enum result apply_place(struct store *s, const struct change_place *c, st
 	if (!m)
 		return no_mailbox(c->mailbox, why);
 	insert_placement(s, c->mailbox, c->uid, c->mail, c->flags, c->modseq, c->size);
+	above(&s->counters.mail, c->mail); /* its own record may be lost: see replay_record */
 	count_in(s, m, c->uid, c->flags, c->modseq, c->size);
 	return OK;
 }
@@ -375,6 +376,7 @@ static enum result apply_places(struct store *s, const struct change_places *c, 
 		uint64_t mail = wire_u64(&w), flags = wire_u64(&w), size = wire_u64(&w);
 
 		insert_placement(s, c->mailbox, uid, mail, flags, c->modseq, size);
+		above(&s->counters.mail, mail);
 		count_in(s, m, uid, flags, c->modseq, size);
 		if (c->copied) {
 			struct db_query *q = db_query(
@@ -488,6 +490,7 @@ static enum result apply_entry(struct store *s, const struct change_entry *c)
 	        (uint64_t)c->ret, c->reason);
 	db_execute(q);
 	above(&s->counters.entry, c->id);
+	above(&s->counters.mail, c->mail);
 	return OK;
 }
 

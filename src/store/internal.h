@@ -475,5 +475,7 @@ struct job *job_new(struct store *s, job_function *run);
 void job_free(struct store *s, struct job *j);
 void job_finish(struct store *s, struct job *j, enum result result, const struct why *why);
 unsigned group_limit(const struct store *s);
+/* The next start makes the index anew. Any thread. */
+void index_condemn(struct store *s);
 
 #endif

@@ -4,6 +4,7 @@
 #include "store/internal.h"
 
 static const char index_name[] = "index.db";
+static const char broken_name[] = "index.broken"; /* it is there: make the index anew */
 
 /* ---- the table ---- */
 
@@ -248,15 +249,28 @@ bool store_next_answer(struct store *s, struct store_peer *ret_to, struct answer
 	return j != NULL;
 }
 
-/* A reader that could not read the index knows nothing: its "not found" would be a wrong answer. */
-static enum result read_result(struct job *j, enum result result, struct why *why)
+void index_condemn(struct store *s)
+{
+	/* Where that cannot be written the next start tries with what there is, and so on. */
+	enum result result = file_write_all(s->fs, broken_name, BYTES("1\n"), NULL);
+	(void)result;
+}
+
+/* A reader that could not read the index knows nothing: its "not found" would be a wrong answer.
+ * Nothing but a new index mends what is damaged: the store ends, the next start makes one. */
+static enum result read_result(struct store *s, struct job *j, enum result result, struct why *why)
 {
 	struct why broken = {0};
+	enum result failed = db_failed(j->reader->db, &broken);
 
-	if (db_failed(j->reader->db, &broken) == OK)
+	if (failed == OK)
 		return result;
 	db_rollback(j->reader->db);
 	*why = broken;
+	if (failed == DAMAGED) {
+		index_condemn(s);
+		store_fail(s, &broken);
+	}
 	return UNAVAILABLE;
 }
 
@@ -274,7 +288,7 @@ bool store_read_step(struct store *s, unsigned reader)
 		return false;
 	j->reader = &s->readers[reader];
 	j->later = false;
-	result = read_result(j, j->run(s, j, &why), &why);
+	result = read_result(s, j, j->run(s, j, &why), &why);
 	store_hold(s);
 	if (j->later) {
 		job_put(&s->writes, j);
@@ -565,20 +579,39 @@ static struct store *store_new(struct file_system *fs, const struct store_option
 	return s;
 }
 
+static bool index_condemned(struct file_system *fs)
+{
+	struct buf b = {0};
+	bool is = file_read_all(fs, broken_name, 16, &b, NULL) == OK;
+
+	buf_done(&b);
+	return is;
+}
+
+/* Damaged, or its disk does not give it back: then it is made anew. */
+static bool index_failed(const struct store *s, enum result result)
+{
+	return result == DAMAGED ||
+	       (result == FAILED && (!s->db || db_failed(s->db, NULL) == FAILED));
+}
+
 enum result store_open(struct file_system *fs, const struct store_options *o, time_ms now,
                        struct store **ret, struct store_report *report, struct why *why)
 {
 	struct store *s = store_new(fs, o, now);
+	bool condemned = index_condemned(fs);
 	enum result result;
 
 	*report = (struct store_report){0};
-	result = open_store(s, false, now, report, why);
-	if (result == DAMAGED) {
+	result = open_store(s, condemned, now, report, why);
+	if (result != OK && index_failed(s, result)) {
 		close_all(s);
 		result = open_store(s, true, now, report, why);
 	}
 	if (result == OK)
 		result = open_readers(s, why);
+	if (result == OK && condemned)
+		result = file_remove(fs, broken_name, why);
 	if (result != OK) {
 		store_free(&s);
 		return result;

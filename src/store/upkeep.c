@@ -184,6 +184,20 @@ static enum result run_sweep(struct store *s, struct job *j, struct why *why)
 	return OK;
 }
 
+/* False: not now, or the store has ended. After a failed sync nobody knows what of the index is on the disk, and a later
+ * one would say OK all the same: the index is given up. A full disk is waited for. */
+static bool checkpoint(struct store *s)
+{
+	struct why why;
+	enum result result = db_checkpoint(s->db, &why);
+
+	if (result != OK && result != UNAVAILABLE && result != DISK_FULL) {
+		index_condemn(s);
+		store_fail(s, &why);
+	}
+	return result == OK;
+}
+
 /* Segments that nothing needs any more. */
 static void delete_emptied(struct store *s)
 {
@@ -201,11 +215,15 @@ static void delete_emptied(struct store *s)
 			want_image(s);
 		return;
 	}
-	if (db_checkpoint(s->db, NULL) != OK || blob_image_trim(s->fs, u->emptied_lsn, NULL) != OK)
+	if (!checkpoint(s) || blob_image_trim(s->fs, u->emptied_lsn, NULL) != OK)
 		return;
 	while (buf_len(&u->emptied)) {
 		memcpy(&number, buf_bytes(&u->emptied).ptr, sizeof(number));
-		if (blob_segment_remove(s->log, number, NULL) != OK)
+		if (has_mails(s, number)) { /* the group that emptied it was undone */
+			buf_consume(&u->emptied, sizeof(number));
+			continue;
+		}
+		if (db_failed(s->db, NULL) != OK || blob_segment_remove(s->log, number, NULL) != OK)
 			return;
 		buf_consume(&u->emptied, sizeof(number));
 		memory_free(map_remove_u64(&s->live, number));
@@ -257,17 +275,13 @@ static void start_jobs(struct store *s)
 
 void upkeep(struct store *s)
 {
-	struct why why;
 	uint64_t grown, every;
 	bool image_done;
-	enum result result = OK;
 
 	if (db_wal_pages(s->db) > CHECKPOINT_PAGES)
-		result = db_checkpoint(s->db, &why);
-	if (result != OK && result != UNAVAILABLE) {
-		store_fail(s, &why);
+		checkpoint(s);
+	if (store_failed(s, NULL))
 		return;
-	}
 	start_jobs(s);
 	store_hold(s);
 	image_done = s->upkeep.image_done;

@@ -15,7 +15,8 @@
  *	no room for a record         DISK_FULL for that job; the others go on
  *	the index before 3, full     all is undone, DISK_FULL for the group, the log's group is
  *	                             forgotten (if part of it is on the disk already: as below)
- *	the index before 3, else     everybody gets LOST, the store ends
+ *	the index before 3, else     everybody gets LOST, the store ends; the next start makes the
+ *	                             index anew, since this one cannot be read
  *	the sync                     everybody gets LOST, the store ends; never tried again
  *	the index's commit after 3   the same; the next start replays the log
  */
@@ -190,10 +191,13 @@ static void group_undo(struct store *s, struct job_list *group, enum result resu
 static void group_broken(struct store *s, struct job_list *group, enum result result,
                          const struct why *why)
 {
-	if (result == DISK_FULL)
+	if (result == DISK_FULL) {
 		group_undo(s, group, result, why);
-	else
-		group_lost(s, group, why);
+		return;
+	}
+	if (result == DAMAGED || result == FAILED)
+		index_condemn(s);
+	group_lost(s, group, why);
 }
 
 /* ---- one job ---- */

@@ -87,6 +87,7 @@ struct answer rig_run(struct rig *r)
 		some = false;
 		while (store_next_answer(r->store, &peer, &a)) {
 			last = answer_copy(&r->arena, &a);
+			r->refused += last.result != OK;
 			some = true;
 		}
 		while (store_next_event(r->store, &peer, &session))

@@ -21,7 +21,7 @@ struct rig {
 	time_ms now;
 	uint32_t number, spool;
 	uint64_t session; /* granted by rig_login */
-	unsigned events;
+	unsigned events, refused; /* answers that were not OK */
 	char domains[128];
 };
 
