@@ -16,8 +16,8 @@ static const struct cli_command commands[] = {
         {"setup", NULL, "DIR", 1, 1, 0,
          "--hostname=NAME --domain=NAME --listen=ADDRESS --ports=BASE",
          "make a folder for a server: configuration, keys, a self-signed certificate\n"
-         "--hostname and --domain are asked for by name; --domain and --listen may stand several "
-         "times. --ports BASE adds\n"
+         "--hostname and --domain must be given; --domain and --listen may stand several times. "
+         "--ports BASE adds\n"
          "BASE to every standard port: with 10000, SMTP is 10025 and IMAP 10143.",
          cli_setup},
         {"serve", NULL, "DIR", 1, 1, 0, "",

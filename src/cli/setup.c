@@ -67,6 +67,19 @@ static void add_comments(struct buf *out)
 		buf_append_text(out, "# }\n");
 }
 
+/* The one section that is no list of options. */
+static const char listener_text[] =
+        "\n"
+        "# Listeners of your own: with any of these there are only these. What one leaves out is\n"
+        "# as without it; a port that it names has nothing added. proxy-from: who must begin with\n"
+        "# a PROXY header (v1 or v2).\n"
+        "# listener behind-balancer {\n"
+        "# \tprotocol smtp  # or imap, imaps, pop3, pop3s\n"
+        "# \taddress 192.0.2.1 2001:db8::1\n"
+        "# \tport 25\n"
+        "# \tproxy-from 192.0.2.0/24\n"
+        "# }\n";
+
 static void make_conf(const struct setup *s, struct buf *out)
 {
 	buf_append_text(
@@ -89,6 +102,7 @@ static void make_conf(const struct setup *s, struct buf *out)
 		           cli_option(s->c, "--ports"));
 	buf_append_text(out, "\n# ---- what else there is, with the defaults ----\n\n");
 	add_comments(out);
+	buf_append_text(out, listener_text);
 }
 
 static const char virtual_text[] =

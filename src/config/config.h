@@ -74,7 +74,7 @@ enum config_protocol {
 
 /* `listener NAME { protocol smtp  address 0.0.0.0 ::  port 25  proxy-from 10.0.0.0/8 }`. Without
  * any such section there is one listener a protocol on the addresses of `listen`. `ports` is added
- * to port already. */
+ * where the section names no port. */
 struct config_listener {
 	struct bytes name;
 	enum config_protocol protocol;

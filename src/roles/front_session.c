@@ -490,7 +490,7 @@ static void proxy_received(struct connection *c, struct bytes in)
 	if (taken == 0)
 		return;
 	if (taken < 0) {
-		log_connection(c, "proxy-broken", "why", "no PROXY header");
+		log_connection(c, "proxy-broken", "why", "no PROXY header, or a broken one");
 		connection_kill(c);
 		return;
 	}

@@ -203,7 +203,10 @@ void deliver(struct store *s, struct job *j, struct delivery *d, const struct re
 	case ROUTE_SUSPENDED:
 		deliver_entry(s, j, d, r, ENTRY_PARKED, 0, BYTES("the account is suspended"));
 		break;
-	case ROUTE_REMOTE: deliver_entry(s, j, d, r, ENTRY_CARRY, now, (struct bytes){0}); break;
+	case ROUTE_REMOTE:
+		deliver_entry(s, j, d, r, ENTRY_CARRY, now,
+		              BYTES("for another host; there is no courier yet"));
+		break;
 	case ROUTE_QUEUE:
 	case ROUTE_UNKNOWN: /* known at RCPT, gone since: the sorter sends it back */
 		deliver_entry(s, j, d, r, ENTRY_READY, now, (struct bytes){0});

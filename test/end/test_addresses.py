@@ -90,6 +90,7 @@ def test_forwarding_elsewhere_is_held_visibly(town):
     listed = instance.wait_for(lambda: (lambda out: out if "elsewhere.example" in out else None)(
         town.cli("queue", "list").stdout), 10)
     assert listed, (subject, town.cli("queue", "list").stdout)
+    assert "courier" in listed, listed  # the reason stands beside it
 
 
 def test_a_broken_alias_file_keeps_the_old(town):

@@ -308,6 +308,20 @@ def test_config_lists_every_option(fresh):
     assert "1000" in text and "recipients of one mail" in text
 
 
+def test_the_listener_that_setup_shows_is_one(fresh):
+    """Its comment signs taken away, it is read as a listener; a key that there is not is refused with the line."""
+    h = fresh(start=False)
+    path = h.dir / "etc" / "hikyaku.conf"
+    text = path.read_text()
+    example = text[text.index("# listener "):].replace("# \t", "\t").replace("# listener", "listener").replace("# }", "}")
+    path.write_text(text + example)
+    assert h.cli("config").returncode == 0
+    path.write_text(text + example.replace("proxy-from", "proxy-form"))
+    done = h.cli("config", check=False)
+    line = (text + example).splitlines().index("\tproxy-from 192.0.2.0/24") + 1
+    assert done.returncode == 1 and f"hikyaku.conf:{line}:" in done.stderr, done.stderr
+
+
 def test_status(hikyaku):
     text = hikyaku.cli("status").stdout
     for role in ROLES:
