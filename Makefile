@@ -28,6 +28,8 @@ bench:
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 build/hikyaku $(DESTDIR)$(PREFIX)/bin/hikyaku
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 man/hikyaku.1 $(DESTDIR)$(PREFIX)/share/man/man1/hikyaku.1
 
 format:
 	@tools/format
