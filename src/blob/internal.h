@@ -32,11 +32,13 @@ struct segment_head {
 	uint32_t number, previous;
 	uint64_t previous_end; /* what lies behind it in the segment before never counted */
 	uint64_t first_lsn;
+	uint64_t salt, previous_salt; /* of its records' checksums */
 };
 
 struct record_head {
 	uint32_t segment, nth, length, effects, flags;
 	uint64_t lsn, group;
+	uint64_t salt; /* the segment's: not in the record */
 };
 
 void segment_name(char out[SEGMENT_NAME], const char *folder, uint64_t number);
@@ -54,6 +56,7 @@ uint64_t record_size(uint64_t payload);
 struct record_scan {
 	struct file *file;
 	uint32_t segment;
+	uint64_t salt;
 	uint64_t end;      /* nothing counts from here on; UINT64_MAX: the file's length */
 	bool last;         /* its end may be torn */
 	uint64_t offset;   /* of the next record */
@@ -86,7 +89,8 @@ struct blob_log {
 	struct file_system *fs;
 	struct blob_options options;
 	/* the writer's */
-	uint32_t segment; /* being written; 0: none yet in this process */
+	uint32_t segment;         /* being written; 0: none yet in this process */
+	uint64_t salt, last_salt; /* of segment and last_segment */
 	struct file *file;
 	uint64_t offset; /* where buf goes */
 	struct buf group_buf;

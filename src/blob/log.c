@@ -21,6 +21,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "sys/random.h"
 #include "blob/internal.h"
 
 /* ---- the table of segments ---- */
@@ -156,6 +157,8 @@ static enum result settle_segments(struct opening *o, struct file_system *fs, st
 		}
 		if (!last && !next->headless && next->head.previous == f->head.number)
 			f->end = next->head.previous_end;
+		if (f->headless && !last && !next->headless)
+			f->head.salt = next->head.previous_salt;
 	}
 	o->report->segments = (uint32_t)o->count;
 	return OK;
@@ -166,6 +169,7 @@ static struct record_scan scan_begin(const struct opening *o, const struct found
 	bool here = f->head.number == o->position.segment;
 	struct record_scan s = {.file = f->file,
 	                        .segment = f->head.number,
+	                        .salt = f->head.salt,
 	                        .end = f->end,
 	                        .last = last,
 	                        .offset = here ? o->position.offset : SEGMENT_HEAD};
@@ -232,7 +236,8 @@ static enum result replay_in_place(struct opening *o, const struct found *f, boo
 static enum result write_head(struct blob_log *l, struct file *f, uint32_t number,
                               uint64_t first_lsn, struct why *why)
 {
-	struct segment_head h = {number, l->last_segment, l->last_end, first_lsn};
+	struct segment_head h = {number,    l->last_segment, l->last_end,
+	                         first_lsn, l->salt,         l->last_salt};
 	struct buf b = {0};
 	enum result result;
 
@@ -283,6 +288,8 @@ static enum result open_next(struct blob_log *l, struct why *why)
 	struct file *f;
 	enum result result = create(l, number, &f, why);
 
+	l->salt = random_u64();
+
 	if (result != OK)
 		return result;
 	if ((result = write_head(l, f, number, l->lsn + 1, why)) != OK) {
@@ -311,6 +318,7 @@ static enum result copy_records(struct opening *o, const struct found *last, str
 		if (h.lsn <= o->position.lsn)
 			continue;
 		h.segment = number;
+		h.salt = o->log->salt;
 		buf_clear(&b);
 		record_write(&h, bytes_first(v.payload, h.effects),
 		             bytes_skip(v.payload, h.effects), &b);
@@ -335,6 +343,8 @@ static enum result rewrite_end(struct opening *o, const struct found *last, stru
 	struct found again;
 	enum result result = create(l, number, &f, why);
 
+	l->salt = random_u64();
+
 	if (result != OK)
 		return result;
 	result = copy_records(o, last, f, number, &end, why);
@@ -345,8 +355,9 @@ static enum result rewrite_end(struct opening *o, const struct found *last, stru
 		return result;
 	}
 	become(l, f, number, first);
-	again = (struct found){
-	        .head = {.number = number, .first_lsn = first}, .file = f, .end = end};
+	again = (struct found){.head = {.number = number, .first_lsn = first, .salt = l->salt},
+	                       .file = f,
+	                       .end = end};
 	result = replay_in_place(o, &again, false, why);
 	l->offset = end;
 	l->segments[l->segment_count - 1].size = end;
@@ -372,6 +383,7 @@ static bool measure_last(struct opening *o, const struct found *last)
 	o->log->last_end = beyond ? durable_end : s.offset;
 	if (o->log->last_end <= SEGMENT_HEAD && !last->headless) {
 		o->log->last_segment = last->head.previous;
+		o->log->last_salt = last->head.previous_salt;
 		o->log->last_end = last->head.previous_end;
 	}
 	scan_finish(o, &s);
@@ -445,6 +457,7 @@ static enum result replay_all(struct opening *o, struct why *why)
 		                                     f->end == UINT64_MAX ? size : f->end,
 		                                     f->head.first_lsn, false});
 		l->last_segment = f->head.number;
+		l->last_salt = f->head.salt;
 		if (l->last_number < f->head.number)
 			l->last_number = f->head.number;
 		if (f->head.number < o->position.segment && !last)
@@ -537,8 +550,10 @@ enum result blob_log_open(struct file_system *fs, const struct blob_options *opt
 		blob_log_free(&l);
 		return result;
 	}
-	if (l->segment)
+	if (l->segment) {
 		l->last_segment = l->segment;
+		l->last_salt = l->salt;
+	}
 	reserve_fill(l);
 	*ret = l;
 	return OK;
@@ -627,6 +642,7 @@ static enum result roll(struct blob_log *l, struct why *why)
 			return FAILED;
 		}
 		l->last_segment = l->segment;
+		l->last_salt = l->salt;
 		l->last_end = l->offset;
 	}
 	struct file *old = l->file;
@@ -664,6 +680,7 @@ enum result blob_log_put(struct blob_log *l, struct bytes effects, struct bytes 
 	                         .length = (uint32_t)(effects.len + block.len),
 	                         .effects = (uint32_t)effects.len,
 	                         .lsn = ++l->lsn,
+	                         .salt = l->salt,
 	                         .group = l->group};
 	record_write(&h, effects, block, &l->group_buf);
 	*ret = (struct blob_record){.lsn = h.lsn,

@@ -6,8 +6,9 @@
  *	 12  u32  number of the segment before, 0 for the first
  *	 16  u64  where that one ends: what lies behind in it never counted
  *	 24  u64  LSN that the first record here has at least
- *	 32  u64  zero
+ *	 32  u64  salt: a random number that seeds the checksums of the records here
  *	 40  u64  XXH3 of the 40 octets before
+ *	 48  u64  salt of the segment before, should its own head be lost
  *	records, each at a multiple of 8, padded with zeros:
  *	  0  u32  "HKR1"
  *	  4  u32  segment
@@ -17,12 +18,15 @@
  *	 28  u32  octets of the payload
  *	 32  u32  octets of effects at its start (store/change.def); the rest is a block (blob/block.c)
  *	 36  u32  flags: 1 ends an image
- *	 40  u64  XXH3 of the 40 octets before and the payload
+ *	 40  u64  XXH3, seeded with the salt, of the 40 octets before and the payload
  *	 48  payload
  *
  * A segment counts from when its head is valid. Normally the head is synced before the first
  * record; when a start rewrites the end of the segment before, the records are synced before the
  * head.
+ *
+ * The salt. Behind a bad record the next whole one is looked for, also where the bad one's mail lies.
+ * A mail can hold what looks like a record; nobody who sends it knows the salt.
  *
  * The torn end. A group is written only after the sync of the one before. So where a bad record is
  * followed by the first record of a later group, or by one whose LSN says that more is missing than
@@ -41,7 +45,7 @@
 enum {
 	RECORD_MAGIC = 0x484b5231,
 	HEAD_COPY = 512,
-	HEAD_LEN = 48,
+	HEAD_LEN = 56,
 	WINDOW = 1024 * 1024,
 	SECTOR = 4096,
 };
@@ -66,8 +70,9 @@ void segment_head_write(const struct segment_head *h, struct buf *out)
 	buf_u32(&b, h->previous);
 	buf_u64(&b, h->previous_end);
 	buf_u64(&b, h->first_lsn);
-	buf_u64(&b, 0);
+	buf_u64(&b, h->salt);
 	buf_u64(&b, checksum_of(buf_bytes(&b)));
+	buf_u64(&b, h->previous_salt);
 	for (int copy = 0; copy < 2; copy++) {
 		char *room;
 
@@ -84,7 +89,8 @@ static bool head_parse(const char *p, uint32_t number, struct segment_head *ret)
 	if (memcmp(p, "HIKYAKU1", 8) != 0 || get_u32(p + 8) != number ||
 	    get_u64(p + 40) != checksum_of(bytes_of(p, 40)))
 		return false;
-	*ret = (struct segment_head){number, get_u32(p + 12), get_u64(p + 16), get_u64(p + 24)};
+	*ret = (struct segment_head){number,          get_u32(p + 12), get_u64(p + 16),
+	                             get_u64(p + 24), get_u64(p + 32), get_u64(p + 48)};
 	return true;
 }
 
@@ -105,11 +111,12 @@ enum result segment_head_read(struct file *f, uint32_t number, struct segment_he
 }
 
 /* XXH3 of head and payload, which lie apart. */
-static uint64_t record_checksum(const char *head, struct bytes effects, struct bytes block)
+static uint64_t record_checksum(uint64_t salt, const char *head, struct bytes effects,
+                                struct bytes block)
 {
 	XXH3_state_t state;
 
-	XXH3_64bits_reset(&state);
+	XXH3_64bits_reset_withSeed(&state, salt);
 	XXH3_64bits_update(&state, head, RECORD_HEAD - 8);
 	XXH3_64bits_update(&state, effects.ptr, effects.len);
 	if (block.len)
@@ -133,7 +140,7 @@ void record_write(const struct record_head *h, struct bytes effects, struct byte
 	buf_u32(&b, (uint32_t)payload);
 	buf_u32(&b, (uint32_t)effects.len);
 	buf_u32(&b, h->flags);
-	put_u64(head + 40, record_checksum(head, effects, block));
+	put_u64(head + 40, record_checksum(h->salt, head, effects, block));
 	buf_append(out, bytes_of(head, RECORD_HEAD));
 	buf_append(out, effects);
 	buf_append(out, block);
@@ -205,7 +212,7 @@ static bool whole_at(struct record_scan *s, uint64_t offset, struct record_view 
 	if (look(s, offset, RECORD_HEAD + (size_t)h.length, &b, NULL) != OK ||
 	    b.len < RECORD_HEAD + (size_t)h.length)
 		return false;
-	if (record_checksum(b.ptr, bytes_skip(b, RECORD_HEAD), (struct bytes){0}) !=
+	if (record_checksum(s->salt, b.ptr, bytes_skip(b, RECORD_HEAD), (struct bytes){0}) !=
 	    get_u64(b.ptr + 40))
 		return false;
 	*ret = (struct record_view){h, bytes_skip(b, RECORD_HEAD), offset};

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "base/buf.h"
 #include "base/wire.h"
@@ -470,6 +472,66 @@ static void damage_costs_one_mail(void **state)
 	rig_done(&r);
 }
 
+/* A mail may hold what looks like a record, at any offset, newer than all that is to come. */
+static struct bytes forged(char room[8192])
+{
+	struct buf b = {.ptr = room, .size = 8192};
+
+	buf_append(&b, BYTES("Subject: x\r\n\r\n"));
+	for (int i = 0; i < 8; i++) {
+		char head[48] = {0};
+		struct buf h = {.ptr = head, .size = sizeof(head)};
+
+		buf_u32(&h, 0x484b5231);
+		buf_u32(&h, 1);
+		buf_u64(&h, (uint64_t)1 << 40);
+		buf_u64(&h, 1 << 20);
+		buf_u32(&h, 0);
+		buf_u32(&h, 0);
+		buf_u32(&h, 0);
+		buf_u32(&h, 0);
+		buf_u64(&h, XXH3_64bits(head, 40));
+		buf_append(&b, buf_bytes(&h));
+		buf_append_char(&b, 'x');
+		for (uint64_t k = 1; k < 61; k++) /* not to be compressed */
+			buf_u64(&b, XXH3_64bits_withSeed(&k, 8, (uint64_t)i));
+	}
+	return buf_bytes(&b);
+}
+
+static void a_mail_cannot_be_a_record(void **state)
+{
+	struct rig r = rig();
+	char name[120], room[8192], *whole = memory_get(1 << 20);
+	struct bytes log;
+	size_t body;
+	int fd;
+
+	(void)state;
+	assert_int_equal(
+	        rig_ask(&r, MX_PEER, rig_commit(&r, 7, forged(room), "ken@example.test", NULL))
+	                .result,
+	        OK);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(rig_mail(&r, "y\r\n", "ken@example.test", NULL), OK);
+	rig_close(&r);
+	last_segment(&r, name);
+	fd = open(name, O_RDWR);
+	log = bytes_of(whole, (size_t)pread(fd, whole, 1 << 20, 0));
+	body = bytes_find(log, BYTES("Subject: x"));
+	assert_true(body != BYTES_NONE);
+	/* the record's own head turns bad */
+	while (memcmp(whole + body, "HKR1", 4) != 0)
+		body--;
+	assert_int_equal(pwrite(fd, "!", 1, (off_t)body), 1);
+	close(fd);
+	memory_free(whole);
+	rig_remove(&r, "index.db*");
+	again(&r);
+	assert_int_equal(rig_status(&r, "INBOX").messages, 2);
+	rig_done(&r);
+}
+
 /* ---- UIDs ---- */
 
 static void uids_never_come_again(void **state)
@@ -765,6 +827,7 @@ int main(void)
 	        cmocka_unit_test(a_torn_end_does_not_count),
 	        cmocka_unit_test(any_cut_leaves_whole_records),
 	        cmocka_unit_test(damage_costs_one_mail),
+	        cmocka_unit_test(a_mail_cannot_be_a_record),
 	        cmocka_unit_test(uids_never_come_again),
 	        cmocka_unit_test(the_sweep_gives_space_back),
 	        cmocka_unit_test(expunged_mails_leave_nothing),
