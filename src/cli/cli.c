@@ -378,6 +378,10 @@ static int choose(struct cli *c, int argc, char **argv)
 		return help_all(NULL), group ? CLI_DONE : CLI_USAGE;
 	if (strcmp(group, "--version") == 0)
 		return printf("hikyaku %s\n", HIKYAKU_VERSION), CLI_DONE;
+	if (strcmp(group, "-C") == 0) {
+		fprintf(stderr, "hikyaku: -C needs a folder\n");
+		return CLI_USAGE;
+	}
 	if (group[0] == '-') {
 		fprintf(stderr, "hikyaku: unknown option %s\nhikyaku --help lists what there is.\n",
 		        group);

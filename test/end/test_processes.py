@@ -330,9 +330,10 @@ def test_status(hikyaku):
 
 
 def test_usage_errors():
-    for args in ([], ["nonsense"], ["account"], ["setup"]):
+    for args in ([], ["nonsense"], ["account"], ["setup"], ["-C"]):
         done = subprocess.run([str(binary()), *args], capture_output=True, text=True, timeout=20)
         assert done.returncode == 2, (args, done.returncode)
+    assert "needs a folder" in done.stderr
 
 
 def test_cli_without_a_server(fresh):
