@@ -48,8 +48,8 @@ static bool parse_name(const char *name, size_t digits, uint64_t *ret)
 struct found {
 	struct segment_head head;
 	struct file *file;
-	uint64_t end; /* UINT64_MAX: the last one */
-	bool headless;
+	uint64_t end;              /* UINT64_MAX: the last one */
+	bool headless, unreadable; /* unreadable: the disk did not give the head back */
 };
 
 struct opening {
@@ -88,6 +88,7 @@ static enum result list_segments(struct opening *o, struct file_system *fs, stru
 		f->end = UINT64_MAX;
 		result = segment_head_read(f->file, (uint32_t)number, &f->head, why);
 		f->headless = result != OK;
+		f->unreadable = result != OK && result != INVALID;
 		f->head.number = (uint32_t)number;
 	}
 	return OK;
@@ -136,6 +137,10 @@ static enum result settle_segments(struct opening *o, struct file_system *fs, st
 		struct found *f = &o->found[--o->count];
 
 		file_close(&f->file);
+		if (f->unreadable && !o->check_only)
+			return why_set(why, FAILED,
+			               "log/%08x cannot be read, and may hold mail that counts",
+			               f->head.number);
 		segment_name(name, "log", f->head.number);
 		if (!o->check_only && ((result = file_remove(fs, name, why)) != OK ||
 		                       (result = file_directory_sync(fs, "log", why)) != OK))

@@ -114,6 +114,26 @@ static void a_bad_sector_costs_one_mail(void **state)
 	done(&r, &d);
 }
 
+/* A head that the disk does not give back is no proof that the segment was never born. */
+static void an_unreadable_segment_is_not_removed(void **state)
+{
+	struct disk *d;
+	struct rig r = rig(&d, UINT64_MAX);
+	struct why why = {0};
+
+	(void)state;
+	assert_int_equal(rig_mail(&r, "x\r\n", "ken@example.test", NULL), OK);
+	rig_close(&r);
+	assert_int_equal(file_remove(r.fs, "index.db", &why), OK);
+	disk_fail_read(d, "log/00000001", 0, 4096);
+	assert_int_equal(store_open(r.fs, &r.options, r.now, &r.store, &r.report, &why), FAILED);
+	disk_fail_read(d, "log/00000001", 0, 0);
+	rig_open(&r);
+	rig_login(&r, 1);
+	assert_int_equal(rig_status(&r, "INBOX").messages, 1);
+	done(&r, &d);
+}
+
 static void a_failed_sync_is_never_an_ok(void **state)
 {
 	struct disk *d;
@@ -151,6 +171,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_full_disk_lets_people_tidy_up),
 	        cmocka_unit_test(a_bad_sector_costs_one_mail),
+	        cmocka_unit_test(an_unreadable_segment_is_not_removed),
 	        cmocka_unit_test(a_failed_sync_is_never_an_ok),
 	};
 
