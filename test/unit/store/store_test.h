@@ -20,7 +20,7 @@ struct rig {
 	struct arena arena; /* what the last answer borrowed */
 	time_ms now;
 	uint32_t number, spool;
-	uint64_t session; /* granted by rig_login */
+	uint64_t session;         /* granted by rig_login */
 	unsigned events, refused; /* answers that were not OK */
 	char domains[128];
 };
