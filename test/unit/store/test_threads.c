@@ -68,7 +68,9 @@ static void drain(struct load *l)
 	while (store_next_answer(l->r.store, &peer, &a)) {
 		l->open--;
 		l->answered++;
-		l->other += a.result != OK && a.result != NOT_FOUND && a.result != EXISTS;
+		/* One image at a time. */
+		l->other += a.result != OK && a.result != NOT_FOUND && a.result != EXISTS &&
+		            !(a.kind == ASK_ADMIN && a.result == UNAVAILABLE);
 	}
 	while (store_next_event(l->r.store, &peer, &session))
 		;
