@@ -111,6 +111,16 @@ static void spread(struct master *m)
 	snapshot_free(&old);
 }
 
+/* Not in a folder of somebody who is not root: he could change what stands there meanwhile, as often as he likes. */
+static void give_new_keys(struct master *m)
+{
+	struct why why;
+
+	if (geteuid() == 0 && m->owner == 0 &&
+	    owner_give_keys(m->directory, m->snapshot->settings.uid_base, &why) != OK)
+		master_say(m, "keys-not-given", "%s", why.text);
+}
+
 /* Keeper reads its keys first: a renewed certificate that a front takes has its key there already. */
 static void switch_to(struct master *m, struct snapshot *fresh)
 {
@@ -125,6 +135,7 @@ static void switch_to(struct master *m, struct snapshot *fresh)
 	spread(m); /* of a switch before, if keeper is slow */
 	m->snapshot = fresh;
 	m->former = old;
+	give_new_keys(m);
 	order_config_to(m, true);
 }
 

@@ -72,6 +72,11 @@ static enum result give_socket(int directory, uid_t owner, struct why *why)
 	return r;
 }
 
+enum result owner_give_keys(int directory, unsigned uid_base, struct why *why)
+{
+	return give_entry(directory, "keys", uid_of(KEEPER, uid_base), 0, why);
+}
+
 enum result owner_give(int directory, uid_t owner, unsigned uid_base, struct why *why)
 {
 	enum result r = give_entry(directory, "data", uid_of(STORE, uid_base), 0, why);
@@ -79,6 +84,6 @@ enum result owner_give(int directory, uid_t owner, unsigned uid_base, struct why
 	if (r == OK)
 		r = give_entry(directory, "etc", uid_of(STORE, uid_base), 0, why);
 	if (r == OK)
-		r = give_entry(directory, "keys", uid_of(KEEPER, uid_base), 0, why);
+		r = owner_give_keys(directory, uid_base, why);
 	return r == OK ? give_socket(directory, owner, why) : r;
 }

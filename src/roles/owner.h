@@ -9,4 +9,7 @@
 
 enum result owner_give(int directory, uid_t owner, unsigned uid_base, struct why *why) MUST_USE;
 
+/* A key that root copied there since. */
+enum result owner_give_keys(int directory, unsigned uid_base, struct why *why) MUST_USE;
+
 #endif

@@ -421,6 +421,17 @@ def test_certificate_by_name(fresh):
     assert presented(h)[0] in (first, second)
 
 
+def test_a_key_that_root_copied_there(fresh, root):
+    """Its owner is root and nobody else may read it, as cp leaves it: reload gives it to keeper, as a start does."""
+    h = fresh()
+    other = make_certificate(h, "other", "imap.second.test")
+    key = h.dir / "keys" / "tls" / "other.key"
+    os.chown(key, 0, 0)
+    os.chmod(key, 0o600)
+    assert h.reload().returncode == 0
+    assert presented(h, "imap.second.test")[0] == pem_der(other)
+
+
 def test_a_key_that_does_not_fit_keeps_the_old(fresh):
     h = fresh()
     name = next((h.dir / "etc" / "tls").glob("*.pem")).stem
