@@ -15,7 +15,7 @@ from conftest import PASSWORD
 from instance import ROLES, binary, listening, wait_for
 from talk import Smtp, count, find, imap, insecure, message, pop, send, subjects, token
 
-RESTART_SECONDS = 1.0  # from the kill until the new process; measured by looking every few ms
+RESTART_SECONDS = 10.0  # it takes 10 to 600 ms; the bound tells a restart from a hang, whatever else the machine does
 PATIENCE_SECONDS = 15  # a client's reply after a kill: store's return plus the engines' ten seconds at most
 
 
