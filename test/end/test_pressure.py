@@ -136,7 +136,10 @@ def test_vanishing_clients_leave_nothing(fresh):
     h = fresh()
     mx = h.role_pids("mx")[0]
     send(h)
-    before = len(os.listdir(f"/proc/{mx}/fd"))
+    try:
+        before = len(os.listdir(f"/proc/{mx}/fd"))
+    except PermissionError:
+        pytest.skip("needs root: a role's descriptors are not ours to look into")
     for n in range(40):
         s = Smtp(h)
         s.envelope("ken@example.test")
