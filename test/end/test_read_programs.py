@@ -263,7 +263,7 @@ def test_getmail(hikyaku, program, tmp_path, retriever):
         for p in list(tmp_path.parents)[:2]:
             p.chmod(0o755)
         argv = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", *argv]
-    done = subprocess.run(argv, capture_output=True, text=True, env=dict(os.environ, HOME=str(tmp_path)), timeout=60)
+    done = subprocess.run(argv, capture_output=True, text=True, env=dict(os.environ, HOME=str(tmp_path)), timeout=180)
     if "root" in done.stderr and "refuse" in done.stderr.lower():
         pytest.skip(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
