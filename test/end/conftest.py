@@ -30,9 +30,7 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(items):
     if not instance.binary().exists():
-        skip = pytest.mark.skip(reason=f"no {instance.binary()}: run make first")
-        for item in items:
-            item.add_marker(skip)
+        raise pytest.UsageError(f"no {instance.binary()}: run make first")
 
 
 @pytest.fixture(scope="session")
