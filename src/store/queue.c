@@ -162,28 +162,10 @@ static void takers_lost(struct store *s, struct store_peer from)
 	}
 }
 
-/* A dead sorter's TAKE must not be given an entry: nobody would hear of it. */
-static void forget_takers(struct store *s, struct store_peer from)
-{
-	struct job_list kept;
-	struct job *j;
-
-	job_list_init(&kept);
-	while ((j = job_take(&s->takers))) {
-		if (j->from.role == from.role && j->from.worker == from.worker)
-			job_free(s, j);
-		else
-			job_put(&kept, j);
-	}
-	while ((j = job_take(&kept)))
-		job_put(&s->takers, j);
-}
-
 void queue_peer_lost(struct store *s, struct store_peer from)
 {
 	struct map_entry *m;
 
-	forget_takers(s, from);
 	takers_lost(s, from);
 	for (size_t at = 0; (m = map_each(&s->entries, &at));) {
 		struct entry *e = m->value;
