@@ -25,7 +25,21 @@ enum role_bit {
 	ACCESS = 1 << 5,
 	WEB = 1 << 6,
 	SORTER = 1 << 7,
+	RESOLVER = 1 << 8,
+	COURIER = 1 << 9,
 };
+
+/* A session's number says who has it: the role's place (its bit's), worker, a counter. 0 is no session. */
+static inline uint64_t session_number(unsigned role, unsigned worker, uint64_t counter)
+{
+	return (uint64_t)__builtin_ctz(role) << 56 | (uint64_t)(worker & 0xff) << 48 |
+	       (counter & ((1ULL << 48) - 1));
+}
+
+static inline bool session_is_of(uint64_t session, unsigned role, unsigned worker)
+{
+	return session >> 48 == session_number(role, worker, 0) >> 48;
+}
 
 enum ask_kind {
 	ASK_NONE,
@@ -166,7 +180,50 @@ enum sort_action {
 	                * made when it is missing); aliases and dot files
 	                * were followed already. Without room, or suspended, it becomes an entry of its own whose origin is
 	                * its recipient, which says the same */
+	SORT_CARRY_ON, /* the entry goes back to where it waited: after SORT_TASK_DELAYED */
 };
+
+/* What the sorter is to do with what TAKE gave it. */
+enum sort_task {
+	SORT_TASK_ROUTE,   /* aliases, dot files: where does it go? */
+	SORT_TASK_FAILED,  /* it could not be carried: a bounce (RFC 3464 failed), then DONE */
+	SORT_TASK_DELAYED, /* it is late: tell the sender once, then SORT_CARRY_ON */
+	SORT_TASK_RELAYED, /* a host without DSN took it, NOTIFY=SUCCESS was asked (RFC 3461, 5.2.2), then DONE */
+	SORT_TASK_EXPANDED, /* delivered here, NOTIFY=SUCCESS was asked, then DONE */
+};
+
+enum carry_outcome {
+	CARRY_DELIVERED, /* the host said 250 to it */
+	CARRY_RELAYED,   /* as before, but the host has no DSN: we send what NOTIFY=SUCCESS wants */
+	CARRY_DEFERRED, /* try again by the schedule; nothing is known to be wrong with the recipient */
+	CARRY_FAILED, /* for good: a bounce */
+	CARRY_HELD, /* the provider refuses our address or domain, whatever the mail: kept with an incident */
+	CARRY_UNTOUCHED, /* not tried at all: back as it was, no try counted */
+};
+
+/* What a deferral says about other mail for the same destination. */
+enum carried_scope {
+	CARRIED_MAIL,        /* nothing */
+	CARRIED_DESTINATION, /* none of its hosts can be reached or talks to us now */
+	CARRIED_BUSY,        /* it talks to us, but wants fewer connections, or slower */
+	CARRIED_NETWORK,     /* our own network: outbound port 25 is throttled or gone */
+};
+
+enum path_go {
+	PATH_GO,
+	PATH_PROBE /* the provider blocks us: this one mail tries whether it still does */
+};
+
+enum tls_verified { TLS_NONE, TLS_UNVERIFIED, TLS_PKIX, TLS_DANE, TLS_STS };
+
+enum dkim_algorithm { DKIM_RSA_SHA256, DKIM_ED25519_SHA256 };
+enum dkim_key_state {
+	DKIM_KEY_NEW /* published, not used yet */,
+	DKIM_KEY_SIGNS,
+	DKIM_KEY_OLD /* still published */
+};
+
+enum incident_verb { INCIDENT_RAISE, INCIDENT_CLOSE };
 
 enum admin_verb {
 	ADMIN_STATUS,          /* rows: one object of figures */
@@ -183,6 +240,17 @@ enum admin_verb {
 	ADMIN_FILE_PUT, /* subject: name under etc/, value: its text (a copy of the old goes to etc/.history) */
 	ADMIN_CHECKPOINT, /* write an image now */
 	ADMIN_SWEEP,      /* copy live bytes out of mostly dead segments now */
+	/* For all of QUEUE_*: subject is what to act on: a queue id (8 hex digits and more), entry:N, an address,
+	 * @domain or a domain, incident:N, state:WORD, or empty: all. */
+	ADMIN_QUEUE_WHY, /* as SHOW, with everything known about its destination, provider and next try */
+	ADMIN_QUEUE_REDIRECT, /* value: the address that it goes to instead */
+	ADMIN_QUEUE_SUMMARY, /* rows: one a destination: count, oldest, next try, provider, held by which incident */
+	ADMIN_INCIDENTS,      /* number: cursor; value "all": closed ones too */
+	ADMIN_INCIDENT_SHOW,  /* number: its id */
+	ADMIN_INCIDENT_CLOSE, /* number: its id; what it holds goes on */
+	ADMIN_INCIDENT_ACK,   /* number: its id; value: by whom */
+	ADMIN_TRACE, /* subject: an address, Message-ID, queue id, or text to find these in; number: cursor */
+	ADMIN_SENDING, /* rows: one an account or uid: what it sent in the last hour and day, its limits */
 };
 
 /* ---- codec and table ---- */

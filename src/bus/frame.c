@@ -28,10 +28,9 @@ const char *frame_check_hello(struct bytes in, unsigned peer, unsigned peer_work
 	return NULL;
 }
 
-/* Sessions are role << 56 | worker << 48 | counter; 0 is no session. */
 static bool owns_session(uint64_t session, unsigned peer, unsigned peer_worker)
 {
-	return session == 0 || (session >> 56 == peer && (session >> 48 & 0xff) == peer_worker);
+	return session == 0 || session_is_of(session, peer, peer_worker);
 }
 
 const char *frame_check_ask(const struct ask *a, unsigned self, unsigned peer, unsigned peer_worker)

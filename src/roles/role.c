@@ -98,9 +98,7 @@ int role_folder_fd(const struct role_context *r, const char *name)
 
 uint64_t role_session_new(struct role_context *r)
 {
-	uint64_t counter = ++r->private->sessions & ((1ULL << 48) - 1);
-
-	return (uint64_t)r->role->bit << 56 | (uint64_t)r->worker << 48 | counter;
+	return session_number(r->role->bit, r->worker, ++r->private->sessions);
 }
 
 struct role_config *role_config_hold(struct role_context *r)

@@ -113,7 +113,7 @@ struct channel *role_channel_each(const struct role_context *r, size_t *at);
 /* An open folder of the role's row ("data"), for file_system_real_new. -1: not in its row. Stays the context's. */
 int role_folder_fd(const struct role_context *r, const char *name);
 
-/* A session number for this process: role << 56 | worker << 48 | counter (from a random start). Never 0. */
+/* A session number for this process: ask.h's session_number, the counter from a random start. Never 0. */
 uint64_t role_session_new(struct role_context *r);
 
 struct role_config *role_config_hold(struct role_context *r);

@@ -166,12 +166,12 @@ struct job {
 	} took; /* by expunges so far */
 };
 
-enum { PEERS = 256 };
+enum { PEERS = 512 };
 
 /* A place for each role and worker (config: at most 32 of them). */
 static inline unsigned peer_slot(struct store_peer p)
 {
-	return ((unsigned)__builtin_ctz(p.role | 0x100u) * 32 + p.worker) % PEERS;
+	return ((unsigned)__builtin_ctz(p.role | 0x8000u) * 32 + p.worker) % PEERS;
 }
 
 struct job_list {

@@ -26,7 +26,7 @@ enum { STORE_READERS = 16 };
 
 /* Which process asked: what grants, leases, spools and watches are bound to. */
 struct store_peer {
-	uint8_t role; /* enum role_bit */
+	uint16_t role; /* enum role_bit */
 	uint8_t worker;
 };
 

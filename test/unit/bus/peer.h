@@ -105,7 +105,7 @@ static const struct channel_ops peer_ops = {peer_on_ask, peer_on_answer, peer_on
 
 static inline uint64_t peer_session(unsigned role, unsigned worker, uint64_t counter)
 {
-	return (uint64_t)role << 56 | (uint64_t)worker << 48 | counter;
+	return session_number(role, worker, counter);
 }
 
 static inline void peer_ask_route(struct peer *p, uint32_t number)

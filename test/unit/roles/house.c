@@ -41,7 +41,7 @@ int role_folder_fd(const struct role_context *r, const char *name)
 
 uint64_t role_session_new(struct role_context *r)
 {
-	return (uint64_t)r->role->bit << 56 | ++house_of(r)->sessions;
+	return session_number(r->role->bit, 0, ++house_of(r)->sessions);
 }
 
 struct role_config *role_config_hold(struct role_context *r)

@@ -233,7 +233,8 @@ static int teardown(void **state)
 
 /* ---- asking ---- */
 
-static const uint64_t SESSION = (uint64_t)ACCESS << 56 | 77;
+enum { ACCESS_PLACE = 5 };
+static const uint64_t SESSION = (uint64_t)ACCESS_PLACE << 56 | 77; /* session_number(ACCESS, 0, 77) */
 static const char near[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1, 127, 0, 0, 1};
 static const char far[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1, 192, 0, 2, 1};
 
@@ -285,7 +286,7 @@ static void set_password(struct world *w, const char *address, const char *passw
 	a.password.address = bytes_of_text(address);
 	a.password.password = bytes_of_text(password);
 	a.password.create = 1;
-	assert_int_equal(wait_for(w, put(w->web, a, (uint64_t)WEB << 56 | 1))->result, OK);
+	assert_int_equal(wait_for(w, put(w->web, a, session_number(WEB, 0, 1)))->result, OK);
 }
 
 /* ---- tests ---- */
@@ -313,7 +314,7 @@ static void right_and_wrong(void **state)
 	assert_int_equal(w->credentials, 1);
 	assert_int_equal(w->grants, 2);
 	assert_true(house_logged(
-	        w->h, "login-failed session=200000000000004d user=\"nobody@example.test\" "
+	        w->h, "login-failed session=50000000000004d user=\"nobody@example.test\" "
 	              "ip=127.0.0.1 mechanism=PLAIN"));
 }
 
@@ -448,7 +449,7 @@ static void old_mechanisms_where_allowed(void **state)
 	assert_int_equal(digest_login(w, DIGEST_CRAM_MD5, cram)->result, OK);
 	assert_int_equal(digest_login(w, DIGEST_APOP, apop)->result, OK);
 	assert_int_equal(digest_login(w, DIGEST_APOP, cram)->result, DENIED);
-	assert_true(house_logged(w->h, "old-mechanism-used session=200000000000004d user=\"ken\" "
+	assert_true(house_logged(w->h, "old-mechanism-used session=50000000000004d user=\"ken\" "
 	                               "ip=127.0.0.1 mechanism=APOP"));
 	w->h->values.login_cram_md5 = false;
 	assert_int_equal(digest_login(w, DIGEST_CRAM_MD5, cram)->result, DENIED);
@@ -558,7 +559,7 @@ static void each_role_has_ticket_keys_of_its_own(void **state)
 	struct world *w = *state;
 	struct ask a = {.kind = ASK_TICKET_KEYS};
 	const struct answer *ours = wait_for(w, put(w->front, a, SESSION));
-	const struct answer *others = wait_for(w, put(w->web, a, (uint64_t)WEB << 56 | 1));
+	const struct answer *others = wait_for(w, put(w->web, a, session_number(WEB, 0, 1)));
 
 	assert_int_equal(others->ticket_keys.keys.len, ours->ticket_keys.keys.len);
 	for (size_t at = 0; at + 16 <= ours->ticket_keys.keys.len; at += 16)
