@@ -518,7 +518,7 @@ static void words_go_through(void **state)
 	say(c, "NOTE\r\nROUTE\r\nECHO after\r\n");
 	expect(c, "route ok\r\nafter\r\n");
 	assert_true(
-	        house_logged(w->h, "toy-noted session=500000000000002 ip=127.0.0.1 what=this"));
+	        house_logged(w->h, "toy-noted session=0500000000000002 ip=127.0.0.1 what=this"));
 	assert_int_equal(w->session, 0x500000000000002);
 	say(c, "QUIT\r\nECHO not any more\r\n");
 	expect(c, "bye\r\n");

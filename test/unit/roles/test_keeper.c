@@ -314,7 +314,7 @@ static void right_and_wrong(void **state)
 	assert_int_equal(w->credentials, 1);
 	assert_int_equal(w->grants, 2);
 	assert_true(house_logged(
-	        w->h, "login-failed session=50000000000004d user=\"nobody@example.test\" "
+	        w->h, "login-failed session=050000000000004d user=\"nobody@example.test\" "
 	              "ip=127.0.0.1 mechanism=PLAIN"));
 }
 
@@ -449,7 +449,7 @@ static void old_mechanisms_where_allowed(void **state)
 	assert_int_equal(digest_login(w, DIGEST_CRAM_MD5, cram)->result, OK);
 	assert_int_equal(digest_login(w, DIGEST_APOP, apop)->result, OK);
 	assert_int_equal(digest_login(w, DIGEST_APOP, cram)->result, DENIED);
-	assert_true(house_logged(w->h, "old-mechanism-used session=50000000000004d user=\"ken\" "
+	assert_true(house_logged(w->h, "old-mechanism-used session=050000000000004d user=\"ken\" "
 	                               "ip=127.0.0.1 mechanism=APOP"));
 	w->h->values.login_cram_md5 = false;
 	assert_int_equal(digest_login(w, DIGEST_CRAM_MD5, cram)->result, DENIED);
