@@ -45,6 +45,13 @@ struct engine_peer {
 	uint16_t port;
 	struct ip local_ip;
 	uint16_t local_port;
+	/* A program of this machine on run/submit.sock: the kernel says who runs it (SO_PEERCRED), so it needs no AUTH and no
+	 * TLS; ip and local_ip are ::, ports are 0. */
+	bool local;
+	uint32_t uid; /* of a local one */
+	struct bytes
+	        user; /* its name as the configuration's reader found it, "uid1000" where there is none;
+	                                   * borrowed for the call of _new */
 	uint64_t session;                 /* for ids and logs */
 	uint8_t seed[16];                 /* random: message keys, challenges */
 	bool tls;                         /* implicit TLS is up already; the fields below are set */
