@@ -13,9 +13,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 PACKAGES = ["postfix", "dovecot-core", "dovecot-imapd", "dovecot-lmtpd"]
+SMTPD_PACKAGES = ["opensmtpd", "dash"]
 USERS = 100
 DOMAIN = "example.test"
 PASSWORD = "bench"
@@ -32,7 +34,7 @@ def closure(packages):
         ["apt-cache", "depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts",
          "--no-breaks", "--no-replaces", "--no-enhances", *packages],
         capture_output=True, text=True, check=True).stdout
-    names = {line for line in out.splitlines() if re.match(r"lib[a-z0-9]", line)}
+    names = {line for line in out.splitlines() if re.match(r"lib[a-z0-9]|zlib1g", line)}
     names = {n for n in names if "perl" not in n and "debian-installer" not in n and "newt" not in n}
     return sorted(names)
 
@@ -242,13 +244,19 @@ class Postfix(Daemon):
         self.mail = root / "mail" / ("lmtp" if lmtp else "virtual")
         self.dovecot = None
 
-    def start(self):
+    address = "127.0.0.1"
+
+    def configure(self):
         root, conf = self.root, self.conf
         transport = "lmtp:unix:private/dovecot-lmtp" if self.lmtp else "virtual"
         write(root / "etc" / conf / "main.cf", MAIN_CF.format(name=conf, transport=transport))
         write(root / "etc" / conf / "master.cf", MASTER_CF.format(port=f"127.0.0.1:{self.port}"))
         write(root / "etc" / conf / "mailboxes",
               "".join(f"user{i}@{DOMAIN} {self.mail.name}/user{i}/\n" for i in range(USERS)))
+
+    def start(self):
+        root, conf = self.root, self.conf
+        self.configure()
         spool = root / "var/spool" / conf
         for name in ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "maildrop",
                      "pid", "private", "public", "saved", "trace"):
@@ -268,7 +276,7 @@ class Postfix(Daemon):
             stdout=subprocess.DEVNULL, stderr=open(root / "var/log" / f"{conf}.start", "w"),
             env={"PATH": "/usr/sbin:/usr/bin", "MAIL_CONFIG": f"/etc/{conf}", "MAIL_LOGTAG": "postfix"},
             start_new_session=True)
-        if not wait_port(self.port):
+        if not wait_port(self.port, host=self.address):
             log = (root / "var/log" / f"{conf}.start").read_text() + tail(root / "var/log" / f"{conf}.log")
             raise Absent(f"{self.name} did not start: {log.strip()[-400:]}")
 
@@ -283,6 +291,56 @@ class Postfix(Daemon):
         """Empty mailboxes and queue between rows, so that directories stay as small as they begin."""
         for i in range(USERS):
             shutil.rmtree(self.mail / f"user{i}", ignore_errors=True)
+
+
+class PostfixHost(Postfix):
+    """Postfix as the host of a domain on an address of its own: all mail into one maildir, TLS, and what `extra` adds
+    to main.cf (a policy service that greylists, for example)."""
+
+    def __init__(self, root, port, domain, certificate, key, address="127.0.0.1", extra=""):
+        super().__init__(root, port)
+        self.domain, self.address, self.extra = domain, address, extra
+        self.certificate, self.key = certificate, key
+        self.conf = self.name = f"postfix-{domain}"
+        self.mail = root / "mail" / domain
+
+    def configure(self):
+        root, conf = self.root, self.conf
+        write(root / "etc" / conf / "cert.pem", pathlib.Path(self.certificate).read_text())
+        write(root / "etc" / conf / "key.pem", pathlib.Path(self.key).read_text(), 0o600)
+        text = MAIN_CF.format(name=conf, transport="virtual").replace("= example.test", f"= {self.domain}")
+        text = text.replace("mynetworks = 127.0.0.0/8", "mynetworks =")
+        text = text.replace("inet_interfaces = 127.0.0.1", "inet_interfaces = all")
+        text += (f"smtpd_tls_security_level = may\nsmtpd_tls_cert_file = /etc/{conf}/cert.pem\n"
+                 f"smtpd_tls_key_file = /etc/{conf}/key.pem\nsmtpd_tls_loglevel = 1\n{self.extra}\n")
+        write(root / "etc" / conf / "main.cf", text)
+        write(root / "etc" / conf / "master.cf", MASTER_CF.format(port=f"{self.address}:{self.port}"))
+        write(root / "etc" / conf / "mailboxes", f"@{self.domain} {self.domain}/\n")
+
+    def placed(self):
+        return count_maildir(self.mail)
+
+    def mails(self):
+        return [p.read_bytes() for sub in ("new", "cur") for p in sorted((self.mail / sub).glob("*"))]
+
+    def log(self):
+        return tail(self.root / "var/log" / f"{self.conf}.log", 20000)
+
+
+class PostfixRelay(Postfix):
+    """Postfix that hands everything on to one host: what relaying costs."""
+
+    def __init__(self, root, port, sink_port):
+        super().__init__(root, port)
+        self.conf, self.name, self.sink_port = "postfix-relay", "Postfix", sink_port
+
+    def configure(self):
+        root, conf = self.root, self.conf
+        text = MAIN_CF.format(name=conf, transport="virtual")
+        text = re.sub(r"^virtual_mailbox_(domains|maps) =.*\n", "", text, flags=re.M)
+        text += f"relayhost = [127.0.0.1]:{self.sink_port}\n"
+        write(root / "etc" / conf / "main.cf", text)
+        write(root / "etc" / conf / "master.cf", MASTER_CF.format(port=f"127.0.0.1:{self.port}"))
 
 
 def count_maildir(path):
@@ -405,6 +463,83 @@ class Dovecot(Daemon):
         if not wait_port(self.imap):
             log = tail(root / "var/log/dovecot.start") + tail(root / "var/log/dovecot.log")
             raise Absent(f"Dovecot did not start: {log.strip()[-400:]}")
+
+
+SMTPD_CONF = """pki host1 cert "/etc/smtpd-cert.pem"
+pki host1 key "/etc/smtpd-key.pem"
+table boxes {{ "@{domain}" = "vmail" }}
+listen on {address} port {port} tls pki host1 hostname "mx.{domain}"
+action "in" maildir "/mail/opensmtpd" virtual <boxes>
+match from any for domain "{domain}" action "in"
+"""
+
+
+class OpenSMTPD(Daemon):
+    """OpenSMTPD as the host of a domain: everything goes into one maildir. It offers STARTTLS; with Debian 12's 6.8 and
+    OpenSSL 3 every handshake then fails ("EVP lib"), with any client."""
+
+    name = "OpenSMTPD"
+
+    def __init__(self, root, port, domain, certificate, key, address="127.0.0.1"):
+        self.root, self.port, self.domain, self.address = root, port, domain, address
+        self.certificate, self.key = certificate, key
+        self.mail = root / "mail" / "opensmtpd"
+
+    def start(self):
+        root = self.root
+        prepare_root(root)
+        write(root / "etc/passwd", PASSWD + "opensmtpd:x:2006:2006::/var/lib/opensmtpd/empty:/usr/sbin/nologin\n"
+              "opensmtpq:x:2007:2007::/var/lib/opensmtpd/empty:/usr/sbin/nologin\n")
+        write(root / "etc/group", GROUP + "opensmtpd:x:2006:\nopensmtpq:x:2007:\n")
+        write(root / "etc/smtpd.conf", SMTPD_CONF.format(address=self.address, port=self.port, domain=self.domain))
+        write(root / "etc/mailname", f"mx.{self.domain}\n")
+        write(root / "etc/smtpd-cert.pem", pathlib.Path(self.certificate).read_text())
+        write(root / "etc/smtpd-key.pem", pathlib.Path(self.key).read_text(), 0o600)
+        if not (root / "usr/bin/sh").exists():
+            (root / "usr/bin/sh").symlink_to("dash")
+        shutil.rmtree(root / "var/spool/smtpd", ignore_errors=True)
+        for name in ("var/lib/opensmtpd/empty", "var/spool/smtpd", "run/opensmtpd", "var/run", "mail/opensmtpd"):
+            (root / name).mkdir(parents=True, exist_ok=True)
+        (root / "var/spool/smtpd").chmod(0o711)
+        os.chown(root / "mail/opensmtpd", 2005, 2005)
+        self.process = subprocess.Popen(
+            ["chroot", str(root), "/usr/sbin/smtpd", "-d", "-f", "/etc/smtpd.conf"], stdout=subprocess.DEVNULL,
+            stderr=open(root / "var/log/smtpd.log", "w"), env={"PATH": "/usr/sbin:/usr/bin:/bin"}, start_new_session=True)
+        if not wait_port(self.port, host=self.address):
+            raise Absent(f"OpenSMTPD did not start: {tail(root / 'var/log/smtpd.log').strip()[-400:]}")
+
+    def placed(self):
+        return count_maildir(self.mail)
+
+    def mails(self):
+        return [p.read_bytes() for sub in ("new", "cur") for p in sorted((self.mail / sub).glob("*"))]
+
+
+class Sink(Daemon):
+    """Postfix's smtp-sink: takes everything and keeps nothing; its lines of capabilities are Postfix's own."""
+
+    name = "smtp-sink"
+
+    def __init__(self, root, port, address="127.0.0.1", flags=()):
+        self.root, self.port, self.address, self.flags = root, port, address, list(flags)
+        self.taken = 0
+
+    def start(self):
+        argv, env = command(self.root, "smtp-sink")
+        user = ["-u", "nobody"] if os.geteuid() == 0 else []
+        self.process = subprocess.Popen([*argv, "-c", *user, *self.flags, f"{self.address}:{self.port}", "1000"],
+                                        env=env, stdout=subprocess.PIPE, start_new_session=True)
+        threading.Thread(target=self.read, daemon=True).start()
+        if not wait_port(self.port, host=self.address):
+            raise Absent("smtp-sink did not start")
+
+    def read(self):
+        """-c writes its running count over itself: sessions, quits, mails."""
+        line = b""
+        while octets := self.process.stdout.read1(4096):
+            line = (line + octets).split(b"\r")[-1] if b"\r" in line + octets else line + octets
+            for text in re.findall(rb"mesg=(\d+)|messages?[= ](\d+)", octets):
+                self.taken = max(self.taken, int(text[0] or text[1]))
 
 
 class Limit(Daemon):
