@@ -50,8 +50,7 @@ struct engine_peer {
 	bool local;
 	uint32_t uid; /* of a local one */
 	struct bytes
-	        user; /* its name as the configuration's reader found it, "uid1000" where there is none;
-	                                   * borrowed for the call of _new */
+	        user; /* its name in /etc/passwd, "uid1000" where there is none; borrowed as tls_info is */
 	uint64_t session;                 /* for ids and logs */
 	uint8_t seed[16];                 /* random: message keys, challenges */
 	bool tls;                         /* implicit TLS is up already; the fields below are set */
