@@ -87,10 +87,47 @@ struct config_listener {
 bool config_protocol_is_tls(enum config_protocol p);
 const char *config_protocol_name(enum config_protocol p);
 
+/* ---- mail going out: where else than to the recipient's MX, and from which address ---- */
+
+enum config_smarthost_tls {
+	CONFIG_SMARTHOST_MAY,
+	CONFIG_SMARTHOST_MUST,
+	CONFIG_SMARTHOST_IMPLICIT
+};
+
+/* `route NAME { to DOMAIN ...  from DOMAIN-or-address ...  host H  port P  tls may|must|implicit  user U }`: mail for these
+ * destinations and of these senders goes through host H. Without `to` every destination, without `from` every sender; a
+ * `.domain` is all below it. Its password is keys/smarthost/NAME (keeper's). */
+struct config_smarthost {
+	struct bytes name;
+	struct config_words to;   /* canonical domains, or ".domain" */
+	struct config_words from; /* the same, or canonical addresses */
+	struct bytes host;        /* canonical domain, or an address without [] */
+	uint16_t port;            /* default: 465 implicit, 587 with a user, else 25 */
+	enum config_smarthost_tls tls; /* default: must with a user, else may */
+	struct bytes user;             /* empty: no AUTH */
+	bool fallback; /* carry.fallback-route names it and it has neither `to` nor `from`: for that only */
+};
+
+/* `source NAME { domain D ...  address IP [IP6]  helo NAME }`: mail of senders in these domains leaves from these addresses,
+ * with this name in EHLO. Without `domain` it is for all other senders. */
+struct config_origin {
+	struct bytes name;
+	struct config_words domains; /* canonical, or ".domain" */
+	struct ip ip4, ip6;          /* all zero: any */
+	struct bytes helo;           /* empty: hostname */
+};
+
 /* etc/tls/NAME.pem: the chain, as the file has it. keys/tls/NAME.key is keeper's. */
 struct config_certificate {
 	struct bytes name;
 	struct bytes pem;
+};
+
+/* A user of this machine, from /etc/passwd: who is at the other end of run/submit.sock. */
+struct config_user {
+	uint32_t uid;
+	struct bytes name;
 };
 
 struct config_tables; /* aliases and dot files, compiled */
@@ -104,7 +141,13 @@ struct config {
 	size_t listener_count;
 	struct config_certificate *certificates; /* chosen and ordered by tls.certificate */
 	size_t certificate_count;
+	struct config_user *users; /* in order of uid, one a uid */
+	size_t user_count;
 	struct config_tables *tables;
+	struct config_smarthost *smarthosts; /* as written: the first that fits is taken */
+	size_t smarthost_count;
+	struct config_origin *origins;
+	size_t origin_count;
 	struct arena arena;
 };
 
@@ -130,6 +173,25 @@ enum result config_parse(const struct config_source *sources, size_t count, stru
 void config_encode(const struct config *c, struct buf *out);
 enum result config_decode(struct bytes in, struct config **ret, struct why *why) MUST_USE;
 void config_free(struct config **c); /* sets *c to NULL; NULL is fine */
+
+/* ---- users of this machine ----
+ *
+ * config_users_set belongs to making one: before it is encoded. Names that could not stand unquoted in an address are left
+ * out; of several with one uid the first counts. What passwd did not have when the configuration was read is unknown until
+ * the next reload. */
+enum { CONFIG_USERS = 100000 };
+void config_users_set(struct config *c, struct bytes passwd);
+
+/* Empty: unknown. */
+struct bytes config_user_name(const struct config *c, uint32_t uid);
+
+/* The sender of what this user sends: by the option sendmail.sender (whose words name a user, or a uid in digits), else
+ * name@hostname ("uid1000@hostname" where the name is unknown). In lower case; no ICU here. */
+struct bytes config_user_sender(const struct config *c, uint32_t uid, struct arena *arena);
+
+/* May this user put this address (canonical, or empty: the null sender) as sender? By the option sendmail.senders; the
+ * null sender and what config_user_sender gives always, and so name@hostname. */
+bool config_user_may_send(const struct config *c, uint32_t uid, struct bytes address);
 
 /* ---- listing them: `hikyaku config` ---- */
 
@@ -170,6 +232,16 @@ enum result config_address_tidy(struct bytes address, struct arena *arena,
 
 /* Is this domain (canonical) ours? */
 bool config_domain_is_ours(const struct config *c, struct bytes domain);
+
+/* ---- which way out (courier) ---- */
+
+/* The first route for mail of this sender (empty: null) to this destination (a canonical domain or [address]). NULL: by MX. */
+const struct config_smarthost *config_smarthost_for(const struct config *c, struct bytes sender,
+                                                    struct bytes destination);
+/* NULL: no such route. */
+const struct config_smarthost *config_smarthost_named(const struct config *c, struct bytes name);
+/* The source for this sender. NULL: any address, hostname. */
+const struct config_origin *config_origin_for(const struct config *c, struct bytes sender);
 
 /* ---- where one recipient leads (store, ROUTE) ----
  *

@@ -7,9 +7,12 @@
  *	u32 certificates: block name, block pem
  *	u32 aliases: block key, u32 line, u32 targets: block
  *	u32 dot files: block account, block extension, block file, u32 lines: u8 kind, block value, u32 line
+ *	u32 users: u32 uid, block name
+ *	smarthosts and origins (config/sending.c)
  */
 #include "base/memory.h"
 #include "config/option.h"
+#include "config/sending.h"
 #include "config/tables.h"
 
 enum { MAGIC = 0x484b4331 }; /* HKC1 */
@@ -69,6 +72,15 @@ static void encode_dots(const struct config_tables *t, struct buf *out)
 	}
 }
 
+static void encode_users(const struct config *c, struct buf *out)
+{
+	buf_u32(out, (uint32_t)c->user_count);
+	for (size_t i = 0; i < c->user_count; i++) {
+		buf_u32(out, c->users[i].uid);
+		buf_block(out, c->users[i].name);
+	}
+}
+
 void config_encode(const struct config *c, struct buf *out)
 {
 	buf_u32(out, MAGIC);
@@ -79,6 +91,8 @@ void config_encode(const struct config *c, struct buf *out)
 	encode_certificates(c, out);
 	encode_aliases(c->tables, out);
 	encode_dots(c->tables, out);
+	encode_users(c, out);
+	sending_encode(c, out);
 }
 
 /* ---- back ---- */
@@ -204,6 +218,20 @@ static void decode_dots(struct decoder *d)
 		decode_dot(d, &t->dots[t->dot_count++]);
 }
 
+static void decode_users(struct decoder *d)
+{
+	struct config *c = d->config;
+	uint32_t count = take_count(d, 8);
+
+	c->users = room_for(d, count, sizeof(*c->users));
+	for (uint32_t i = 0; i < count && !d->wire.bad; i++) {
+		struct config_user *u = &c->users[c->user_count++];
+
+		u->uid = wire_u32(&d->wire);
+		u->name = take_name(d);
+	}
+}
+
 static void decode_all(struct decoder *d)
 {
 	if (wire_u32(&d->wire) != MAGIC || wire_u32(&d->wire) != config_option_count())
@@ -214,6 +242,8 @@ static void decode_all(struct decoder *d)
 	decode_certificates(d);
 	decode_aliases(d);
 	decode_dots(d);
+	decode_users(d);
+	sending_decode(d->config, &d->wire);
 	if (d->wire.rest.len > 0)
 		d->wire.bad = true;
 	for (size_t i = 0; i < d->config->domains.count; i++)

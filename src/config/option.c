@@ -115,6 +115,8 @@ const char *option_nearest_section(struct bytes section)
 	const char *found = NULL;
 
 	nearer(section, "listener", &best, &found);
+	nearer(section, "route", &best, &found);
+	nearer(section, "source", &best, &found);
 	for (size_t i = 0; i < OPTION_COUNT; i++)
 		nearer(section, options[i].info.section, &best, &found);
 	return found;

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "config/option.h"
+#include "config/sending.h"
 #include "config/syntax.h"
 #include "config/tables.h"
 
@@ -247,6 +248,10 @@ static enum result parse_statements(struct parser *p)
 			r = parse_option(p, (struct bytes){0}, &s);
 		else if (bytes_equal(s.key, BYTES("listener")))
 			r = parse_listener(p, &s);
+		else if (bytes_equal(s.key, BYTES("route")))
+			r = sending_parse_route(p->config, &p->syntax, &s, p->why);
+		else if (bytes_equal(s.key, BYTES("source")))
+			r = sending_parse_source(p->config, &p->syntax, &s, p->why);
 		else
 			r = parse_section(p, &s);
 		if (r != OK)
@@ -330,10 +335,15 @@ static enum result check_queue(struct parser *p)
 	return why_set(p->why, INVALID, CONF ": queue: retry-first is longer than retry-last");
 }
 
+static enum result check_sending(struct parser *p)
+{
+	return sending_check(p->config, line_of(p, "carry", "fallback-route"), p->why);
+}
+
 typedef enum result check_function(struct parser *p);
 
 static check_function *const checks[] = {check_domains, check_hostname, check_postmaster,
-                                         check_separator, check_queue};
+                                         check_separator, check_queue,    check_sending};
 
 static enum result parse_conf(struct parser *p, struct bytes text)
 {
