@@ -48,12 +48,11 @@ struct engine_peer {
 	/* A program of this machine on run/submit.sock: the kernel says who runs it (SO_PEERCRED), so it needs no AUTH and no
 	 * TLS; ip and local_ip are ::, ports are 0. */
 	bool local;
-	uint32_t uid; /* of a local one */
-	struct bytes
-	        user; /* its name in /etc/passwd, "uid1000" where there is none; borrowed as tls_info is */
-	uint64_t session;                 /* for ids and logs */
-	uint8_t seed[16];                 /* random: message keys, challenges */
-	bool tls;                         /* implicit TLS is up already; the fields below are set */
+	uint32_t uid;      /* of a local one */
+	struct bytes user; /* its name in /etc/passwd, or "uid1000"; borrowed as tls_info is */
+	uint64_t session;  /* for ids and logs */
+	uint8_t seed[16];  /* random: message keys, challenges */
+	bool tls;          /* implicit TLS is up already; the fields below are set */
 	struct answer_tls_start tls_info; /* borrowed for the call of _new */
 };
 

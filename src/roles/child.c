@@ -109,6 +109,15 @@ bool child_serves(const struct child *c, unsigned protocol)
 	return c->role->protocols >> protocol & 1;
 }
 
+static void order_unix_listener(struct child *c, uint8_t protocol, struct bytes name, int fd)
+{
+	if (child_serves(c, protocol))
+		child_order(
+		        c,
+		        &(struct order){.kind = ORDER_LISTENER, .protocol = protocol, .text = name},
+		        fd);
+}
+
 static void order_listeners(struct child *c)
 {
 	struct snapshot *s = c->m->snapshot;
@@ -119,12 +128,8 @@ static void order_listeners(struct child *c)
 
 			child_order(c, &o, s->listeners[i].fd);
 		}
-	if (child_serves(c, ROLE_ADMIN))
-		child_order(c,
-		            &(struct order){.kind = ORDER_LISTENER,
-		                            .protocol = ROLE_ADMIN,
-		                            .text = BYTES("admin")},
-		            c->m->admin);
+	order_unix_listener(c, ROLE_ADMIN, BYTES("admin"), c->m->admin);
+	order_unix_listener(c, ROLE_SUBMIT, BYTES("submit"), c->m->submit);
 }
 
 /* The role opens nothing above its folders: it gets them open. */

@@ -61,7 +61,7 @@ struct master {
 	struct log log;
 	struct snapshot *snapshot;
 	struct snapshot *former; /* keeper is taking the new one: the others follow when it has */
-	int admin;               /* listening UNIX socket */
+	int admin, submit;       /* listening UNIX sockets */
 	struct child *children;
 	size_t child_count;
 	struct loop_signal *hup, *term, *interrupt;

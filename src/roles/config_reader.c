@@ -1,5 +1,6 @@
 #include "roles/config_reader.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -225,6 +226,22 @@ static int take_orders(void)
 	return folder;
 }
 
+/* Before the walls: names of local users are all that is read from outside of etc/. What cannot be read is unknown. */
+static void read_users(struct buf *out)
+{
+	enum { USERS_SIZE_MAX = 16 * 1024 * 1024 };
+	int fd = open("/etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct file_system *fs;
+
+	if (fd < 0)
+		return;
+	fs = file_system_real_new(fd);
+	close(fd);
+	if (file_read_all(fs, "passwd", USERS_SIZE_MAX, out, NULL) != OK)
+		buf_clear(out);
+	file_system_free(&fs);
+}
+
 enum result config_reader_enter_walls(int etc_fd, struct why *why)
 {
 	struct sandbox_folder folder = {etc_fd, false};
@@ -241,6 +258,7 @@ int config_reader_main(void)
 	struct config *config;
 	struct file_system *etc;
 	struct why why = {0};
+	struct buf users = {0};
 
 	signal(SIGPIPE, SIG_IGN);
 	random_fill(key, sizeof(key));
@@ -248,11 +266,14 @@ int config_reader_main(void)
 	folder = take_orders();
 	if (folder < 0)
 		return 1;
+	read_users(&users);
 	if (config_reader_enter_walls(folder, &why) != OK)
 		return fail(&why);
 	etc = file_system_real_new(folder);
 	if (config_reader_load(etc, NULL, &config, &why) != OK)
 		return fail(&why);
+	config_users_set(config, buf_bytes(&users));
+	buf_done(&users);
 	report_config(config);
 	config_free(&config);
 	file_system_free(&etc);

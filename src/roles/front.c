@@ -184,9 +184,19 @@ void front_config(struct role_context *r)
 
 /* ---- limits ---- */
 
+/* No network begins with ff, which is multicast: there the local users are, one by one. */
+static struct ip network_of_uid(uint32_t uid)
+{
+	struct ip ip = {.octets = {0xff}};
+
+	for (int i = 0; i < 4; i++)
+		ip.octets[15 - i] = (uint8_t)(uid >> (8 * i));
+	return ip;
+}
+
 static struct bytes network_of(struct connection *c)
 {
-	c->network = ip_network(&c->peer.ip);
+	c->network = c->local ? network_of_uid(c->uid) : ip_network(&c->peer.ip);
 	return bytes_of(c->network.octets, sizeof(c->network.octets));
 }
 
@@ -239,9 +249,11 @@ static void taken_in(struct listener *l, int fd, const struct socket_peer *peer)
 {
 	struct front *f = l->front;
 	bool proxy = wants_proxy(f, l->listener, &peer->ip);
+	char ip[IP_TEXT];
 
 	if (f->count >= f->generation->config->config->connections_total) {
-		front_refuse(f, l->protocol, fd, &peer->ip, "all");
+		ip_format(&peer->ip, ip);
+		front_refuse(f, l->protocol, fd, ip, "all");
 		return;
 	}
 	connection_begin(f, l->protocol, fd, peer, proxy);

@@ -24,9 +24,9 @@
 #include "roles/role.h"
 
 struct front_protocol {
-	enum config_protocol protocol;
-	bool tls;         /* TLS from the first octet */
-	const char *busy; /* the polite refusal when there are too many connections */
+	unsigned protocol; /* enum config_protocol, or ROLE_SUBMIT: peers are local users then */
+	bool tls;          /* TLS from the first octet */
+	const char *busy;  /* the polite refusal when there are too many connections */
 	/* What engines borrow, one a generation of the configuration; from memory_get, freed with
 	 * memory_free. has_tls: there is a certificate, so STARTTLS may be offered. */
 	void *(*options_new)(const struct config *c, bool has_tls);

@@ -2,6 +2,8 @@
  * life. */
 #include "roles/front_session.h"
 
+#include <stdio.h>
+
 #include "base/memory.h"
 #include "proxy/proxy.h"
 #include "sys/random.h"
@@ -15,14 +17,22 @@ enum {
 	ENCRYPT_PIECE = 64 * 1024, /* how much of an engine's output is encrypted at once */
 };
 
+const char *connection_from(const struct connection *c, char out[IP_TEXT])
+{
+	if (c->local)
+		snprintf(out, IP_TEXT, "local uid=%u", c->uid);
+	else
+		ip_format(&c->peer.ip, out);
+	return out;
+}
+
 static void log_connection(const struct connection *c, const char *event, const char *key,
                            const char *value)
 {
 	char ip[IP_TEXT];
 
-	ip_format(&c->peer.ip, ip);
 	role_log(c->front->role, event, "session=%016llx ip=%s %s=\"%s\"",
-	         (unsigned long long)c->session, ip, key, value);
+	         (unsigned long long)c->session, connection_from(c, ip), key, value);
 }
 
 /* ---- the end ---- */
@@ -164,9 +174,8 @@ static bool note(struct connection *c, const struct ask *a)
 
 	memcpy(event, a->note.event.ptr ? a->note.event.ptr : "", len);
 	event[len] = '\0';
-	ip_format(&c->peer.ip, ip);
 	role_log(c->front->role, event, "session=%016llx ip=%s %.*s",
-	         (unsigned long long)c->session, ip, BYTES_ARG(a->note.text));
+	         (unsigned long long)c->session, connection_from(c, ip), BYTES_ARG(a->note.text));
 	answer = answer_to(a, OK, (struct bytes){0});
 	c->engine->ops->answer(c->engine, &answer);
 	return true;
@@ -256,6 +265,16 @@ static void fill_tls(struct connection *c, struct answer_tls_start *ret)
 	ret->endpoint = info.endpoint;
 }
 
+/* The name of a local peer's user. */
+static struct bytes user_of(const struct connection *c, char *room, size_t size)
+{
+	struct bytes name = config_user_name(c->generation->config->config, c->uid);
+
+	if (name.len > 0)
+		return name;
+	return bytes_of(room, (size_t)snprintf(room, size, "uid%u", c->uid));
+}
+
 static void begin_engine(struct connection *c)
 {
 	struct engine_peer peer = {
@@ -265,12 +284,17 @@ static void begin_engine(struct connection *c)
 	        .local_port = c->peer.local_port,
 	        .session = c->session,
 	        .tls = c->tls != NULL,
+	        .local = c->local,
+	        .uid = c->uid,
 	};
+	char unknown[24];
 	size_t nth = (size_t)(c->protocol - c->front->protocols);
 
 	random_fill(peer.seed, sizeof(peer.seed));
 	if (c->tls)
 		fill_tls(c, &peer.tls_info);
+	if (c->local)
+		peer.user = user_of(c, unknown, sizeof(unknown));
 	c->engine = c->protocol->engine_new(c->generation->options[nth], &peer,
 	                                    loop_now(c->front->role->loop));
 	map_put_u64(&c->front->sessions, c->session, c);
@@ -561,9 +585,11 @@ static void on_socket(void *context, unsigned events)
  * header. */
 static void begin_protocol(struct connection *c, struct bytes in)
 {
+	char from[IP_TEXT];
+
 	if (!front_count_in(c->front, c)) {
 		loop_watch_free(&c->watch);
-		front_refuse(c->front, c->protocol, c->fd, &c->peer.ip, "address");
+		front_refuse(c->front, c->protocol, c->fd, connection_from(c, from), "address");
 		c->fd = -1;
 		connection_kill(c);
 		return;
@@ -591,15 +617,15 @@ static void on_task(void *context)
 		pump(c, (struct bytes){0});
 }
 
-void front_refuse(struct front *f, const struct front_protocol *p, int fd, const struct ip *ip,
+void front_refuse(struct front *f, const struct front_protocol *p, int fd, const char *from,
                   const char *limit)
 {
-	char text[IP_TEXT];
+	const char *protocol = p->protocol == ROLE_SUBMIT ? "submit"
+	                                                  : config_protocol_name(p->protocol);
 	size_t len;
 
-	ip_format(ip, text);
-	role_log(f->role, "connection-refused", "ip=%s limit=%s protocol=%s connections=%zu", text,
-	         limit, config_protocol_name(p->protocol), f->count);
+	role_log(f->role, "connection-refused", "ip=%s limit=%s protocol=%s connections=%zu", from,
+	         limit, protocol, f->count);
 	if (!p->tls && socket_write(fd, bytes_of_text(p->busy), &len) != OK)
 		len = 0; /* it hears nothing; it is gone either way */
 	socket_close(&fd);
@@ -627,8 +653,11 @@ void connection_begin(struct front *f, const struct front_protocol *p, int fd,
 	f->connections = c;
 	f->count++;
 	c->watched = LOOP_READ;
+	c->local = p->protocol == ROLE_SUBMIT;
 	c->watch = loop_watch_new(f->role->loop, fd, LOOP_READ, on_socket, c);
-	if (proxy)
+	if (c->local && socket_peer_uid(fd, &c->uid) != OK)
+		connection_kill(c);
+	else if (proxy)
 		set_deadline_in(c, PROXY_MS);
 	else
 		begin_protocol(c, (struct bytes){0});

@@ -62,7 +62,8 @@ struct connection {
 	struct loop_task task; /* pump at the end of the round; or free, when dead */
 	struct deadline deadline;
 	struct socket_peer peer;
-	struct ip network;
+	struct ip network; /* of a local one: its uid */
+	uint32_t uid;      /* of a local one */
 	uint64_t session;
 	struct buf in;       /* plaintext that the engine has not taken; empty when idle */
 	struct buf out;      /* octets that the socket has not taken, besides the engine's output */
@@ -74,6 +75,7 @@ struct connection {
 	bool eof;        /* the peer sends no more */
 	bool tls_asked;
 	bool counted;
+	bool local;                   /* a program of this machine on run/submit.sock */
 	bool told_store, told_keeper; /* they may know this session */
 	bool granted, grant_forgotten;
 };
@@ -86,10 +88,12 @@ void front_timer(struct front *f); /* after a deadline has been set */
 void front_stop_now(void *context);
 
 /* front_session.c */
-void front_refuse(struct front *f, const struct front_protocol *p, int fd, const struct ip *ip,
+void front_refuse(struct front *f, const struct front_protocol *p, int fd, const char *from,
                   const char *limit);
 void connection_begin(struct front *f, const struct front_protocol *p, int fd,
                       const struct socket_peer *peer, bool proxy);
+/* Whose connection it is, for the log: an address, or "local uid=1000". */
+const char *connection_from(const struct connection *c, char out[IP_TEXT]);
 void connection_answer(struct connection *c, const struct answer *a);
 void connection_event(struct connection *c, unsigned events);
 void connection_overdue(struct connection *c);

@@ -396,6 +396,9 @@ static enum result begin(struct master *m, struct why *why)
 		r = bind_all(NULL, m->snapshot, why);
 	if (r == OK)
 		r = socket_listen_unix(m->run, "admin.sock", 0600, &m->admin, why);
+	/* For every user of this machine: access looks at who it is (docs/sendmail.md). */
+	if (r == OK)
+		r = socket_listen_unix(m->run, "submit.sock", 0666, &m->submit, why);
 	if (r == OK && geteuid() == 0)
 		r = owner_give(m->directory, m->owner, m->snapshot->settings.uid_base, why);
 	if (r == OK) {
@@ -528,6 +531,9 @@ static void finish(struct master *m)
 	if (m->admin >= 0)
 		(void)unlinkat(m->run, "admin.sock", 0);
 	socket_close(&m->admin);
+	if (m->submit >= 0)
+		(void)unlinkat(m->run, "submit.sock", 0);
+	socket_close(&m->submit);
 	socket_close(&m->exe);
 	socket_close(&m->lock);
 	socket_close(&m->run);
@@ -541,7 +547,7 @@ int master_main(const char *directory)
 	int exit_code;
 
 	m->path = directory;
-	m->directory = m->run = m->exe = m->admin = m->lock = -1;
+	m->directory = m->run = m->exe = m->admin = m->submit = m->lock = -1;
 	process_log_init(&m->log, "master", 0, 1);
 	signal(SIGPIPE, SIG_IGN);
 	sandbox_raise_files();

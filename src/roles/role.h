@@ -36,14 +36,16 @@ struct role_config {
 /* A listening socket from master. Several workers of a role have the same one: accept until UNAVAILABLE. */
 struct role_listener {
 	int fd;
-	enum config_protocol protocol; /* ROLE_ADMIN: the command line's UNIX socket */
+	unsigned protocol; /* enum config_protocol, or enum role_protocol */
 	struct ip ip;
 	uint16_t port;
 	char name[64]; /* config_listener.name, for its proxy_from */
 	struct role_listener *next;
 };
 
-enum { ROLE_ADMIN = CONFIG_PROTOCOL_COUNT };
+/* Master's own two UNIX sockets: run/admin.sock, the command line's, for root and the owner; run/submit.sock, where every
+ * local user hands mail in (SMTP, the kernel says who it is). */
+enum role_protocol { ROLE_ADMIN = CONFIG_PROTOCOL_COUNT, ROLE_SUBMIT };
 enum { ROLE_FOLDERS = 3 };
 
 struct role_folder {
@@ -87,7 +89,7 @@ struct role {
 	struct role_folder folders[ROLE_FOLDERS];
 	unsigned answerers; /* enum role_bit: it has a channel to each, to ask */
 	bool signs;         /* has a synchronous channel to keeper */
-	unsigned protocols; /* 1 << enum config_protocol, or 1 << ROLE_ADMIN: its listeners */
+	unsigned protocols; /* 1 << enum config_protocol or enum role_protocol: its listeners */
 	const struct role_ops *ops;
 };
 
