@@ -5,6 +5,7 @@
 #include "pop3/server.h"
 #include "roles/front.h"
 #include "sasl/sasl.h"
+#include "smtp/server.h"
 
 /* Where passwords may cross without TLS depends on the client: two sets, one of them allows it. */
 struct imap_both {
@@ -55,6 +56,21 @@ static struct engine *pop3_new(const void *options, const struct engine_peer *pe
 	return pop3_server_new(options, peer, now);
 }
 
+/* run/submit.sock: programs of this machine; engine_peer says which user (local, uid, user). */
+static void *submit_options_new(const struct config *c, bool has_tls)
+{
+	struct smtp_options *o = NEW(struct smtp_options);
+
+	*o = smtp_options_of(c);
+	return o;
+}
+
+static struct engine *submit_new(const void *options, const struct engine_peer *peer, time_ms now)
+{
+	return smtp_server_new(options, peer, now);
+}
+
+#define SUBMIT_BUSY "421 4.3.2 Too many connections, please try again later\r\n"
 #define IMAP_BUSY "* BYE [UNAVAILABLE] Too many connections, please try again later\r\n"
 #define POP3_BUSY "-ERR [SYS/TEMP] Too many connections, please try again later\r\n"
 
@@ -63,6 +79,7 @@ static const struct front_protocol protocols[] = {
         {CONFIG_IMAPS, true, IMAP_BUSY, imap_options_new, imap_new},
         {CONFIG_POP3, false, POP3_BUSY, pop3_options_new, pop3_new},
         {CONFIG_POP3S, true, POP3_BUSY, pop3_options_new, pop3_new},
+        {ROLE_SUBMIT, false, SUBMIT_BUSY, submit_options_new, submit_new},
 };
 
 static enum result start(struct role_context *r, struct why *why)
@@ -90,6 +107,7 @@ const struct role role_access = {
         .rights = SANDBOX_ACCEPT,
         .answerers = STORE | KEEPER,
         .signs = true,
-        .protocols = 1 << CONFIG_IMAP | 1 << CONFIG_IMAPS | 1 << CONFIG_POP3 | 1 << CONFIG_POP3S,
+        .protocols = 1 << CONFIG_IMAP | 1 << CONFIG_IMAPS | 1 << CONFIG_POP3 | 1 << CONFIG_POP3S |
+                     1 << ROLE_SUBMIT,
         .ops = &ops,
 };
