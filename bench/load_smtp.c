@@ -1,9 +1,10 @@
 /* A load of mails for one SMTP server: what Postfix's smtp-source does, with mailboxes round robin, mails that do not
  * compress to nothing, and the time that each transaction took.
  *
- *	load_smtp -s 50 -m 2000 -l 10240 [-k] [-p] [-u 100] [-d example.test] [-t TAG] 127.0.0.1 28025
+ *	load_smtp -s 50 -m 2000 -l 10240 [-k] [-p] [-u 100] [-d example.test] [-t TAG] [-f SENDER] [-a AUTH] 127.0.0.1 28025
  *
  * -k keeps each session's connection for all its mails; -p sends MAIL, RCPT and DATA together (PIPELINING).
+ * -a logs in first: AUTH PLAIN with this base64 text.
  * A transaction is timed from connect (or from MAIL on a kept connection) to the 250 after the final dot.
  * One line of JSON on stdout: accepted, failed, seconds, rate, p50_ms, p99_ms, max_ms, cpu, error (the first one).
  */
@@ -25,7 +26,7 @@
 
 enum { POOL_LINES = 16384, LINE = 78, HEADER = 512, REPLY = 4096 };
 
-enum state { GREETING, HELO, MAIL, RCPT, DATA, DOT, QUIT, CLOSED };
+enum state { GREETING, HELO, AUTH, MAIL, RCPT, DATA, DOT, QUIT, CLOSED };
 
 struct session {
 	int fd;
@@ -46,13 +47,14 @@ static struct {
 	long messages;
 	size_t size;
 	bool keep, pipeline;
-	const char *domain, *tag;
+	const char *domain, *tag, *sender, *auth;
 } options = {.sessions = 1,
              .users = 100,
              .messages = 100,
              .size = 1024,
              .domain = "example.test",
-             .tag = "load"};
+             .tag = "load",
+             .sender = "sender@example.org"};
 
 static char pool[POOL_LINES * LINE];
 static long taken, accepted, failed;
@@ -113,13 +115,12 @@ static void command(struct session *s, const char *format, const char *a, long n
 static void put_message(struct session *s)
 {
 	size_t begin = s->out_len, lines;
-	int len = snprintf(
-	        s->out + s->out_len, HEADER,
-	        "From: Load <sender@example.org>\r\nTo: user%ld@%s\r\nSubject: load %s %ld\r\n"
-	        "Date: Mon, 23 Nov 2026 12:00:00 +0900\r\nMessage-ID: "
-	        "<%ld.%s.%ld@example.org>\r\n\r\n",
-	        s->message % options.users, options.domain, options.tag, s->message, s->message,
-	        options.tag, (long)getpid());
+	int len = snprintf(s->out + s->out_len, HEADER,
+	                   "From: Load <%s>\r\nTo: user%ld@%s\r\nSubject: load %s %ld\r\n"
+	                   "Date: Mon, 23 Nov 2026 12:00:00 +0900\r\nMessage-ID: "
+	                   "<%ld.%s.%ld@example.org>\r\n\r\n",
+	                   options.sender, s->message % options.users, options.domain, options.tag,
+	                   s->message, s->message, options.tag, (long)getpid());
 
 	s->out_len += (size_t)len;
 	lines = (size_t)(s->message * 131) % POOL_LINES;
@@ -187,7 +188,7 @@ static void end(struct session *s)
 
 static void send_mail(struct session *s)
 {
-	command(s, "MAIL FROM:<sender@example.org>\r\n%s", "", 0);
+	command(s, "MAIL FROM:<%s>\r\n", options.sender, 0);
 	s->state = MAIL;
 	if (options.pipeline) {
 		command(s, "RCPT TO:<user%2$ld@%1$s>\r\nDATA\r\n", options.domain,
@@ -233,10 +234,19 @@ static void reply(struct session *s, const char *line)
 	}
 	switch (s->state) {
 	case GREETING:
-		command(s, options.pipeline ? "EHLO %s\r\n" : "HELO %s\r\n", "load.example.org", 0);
+		command(s, options.pipeline || options.auth ? "EHLO %s\r\n" : "HELO %s\r\n",
+		        "load.example.org", 0);
 		s->state = HELO;
 		break;
-	case HELO: send_mail(s); break;
+	case HELO:
+		if (options.auth) {
+			command(s, "AUTH PLAIN %s\r\n", options.auth, 0);
+			s->state = AUTH;
+			break;
+		}
+		send_mail(s);
+		break;
+	case AUTH: send_mail(s); break;
 	case MAIL:
 		command(s, "RCPT TO:<user%2$ld@%1$s>\r\n", options.domain,
 		        s->message % options.users);
@@ -322,12 +332,14 @@ static bool set_address(const char *host, const char *port)
 
 static bool parse_options(int argc, char **argv)
 {
-	for (int c; (c = getopt(argc, argv, "s:m:l:u:d:t:kp")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "s:m:l:u:d:t:f:a:kp")) != -1;) {
 		switch (c) {
 		case 's': options.sessions = (int)strtol(optarg, NULL, 10); break;
 		case 'm': options.messages = strtol(optarg, NULL, 10); break;
 		case 'l': options.size = strtoul(optarg, NULL, 10); break;
 		case 'u': options.users = (int)strtol(optarg, NULL, 10); break;
+		case 'f': options.sender = optarg; break;
+		case 'a': options.auth = optarg; break;
 		case 'd': options.domain = optarg; break;
 		case 't': options.tag = optarg; break;
 		case 'k': options.keep = true; break;

@@ -12,8 +12,8 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
-import threading
 import time
 
 PACKAGES = ["postfix", "dovecot-core", "dovecot-imapd", "dovecot-lmtpd"]
@@ -330,14 +330,16 @@ class PostfixHost(Postfix):
 class PostfixRelay(Postfix):
     """Postfix that hands everything on to one host: what relaying costs."""
 
-    def __init__(self, root, port, sink_port):
+    def __init__(self, root, port, sink_port, connections=20):
         super().__init__(root, port)
-        self.conf, self.name, self.sink_port = "postfix-relay", "Postfix", sink_port
+        self.conf, self.name, self.sink_port, self.connections = "postfix-relay", "Postfix", sink_port, connections
 
     def configure(self):
         root, conf = self.root, self.conf
         text = MAIN_CF.format(name=conf, transport="virtual")
         text = re.sub(r"^virtual_mailbox_(domains|maps) =.*\n", "", text, flags=re.M)
+        text = re.sub(r"^(default|initial)_destination_concurrency(_limit)? = .*$",
+                      lambda m: f"{m[1]}_destination_concurrency{m[2] or ''} = {self.connections}", text, flags=re.M)
         text += f"relayhost = [127.0.0.1]:{self.sink_port}\n"
         write(root / "etc" / conf / "main.cf", text)
         write(root / "etc" / conf / "master.cf", MASTER_CF.format(port=f"127.0.0.1:{self.port}"))
@@ -465,6 +467,10 @@ class Dovecot(Daemon):
             raise Absent(f"Dovecot did not start: {log.strip()[-400:]}")
 
 
+SMTPD_RELAY_CONF = """listen on 127.0.0.1 port {port}
+action "out" relay host "smtp://127.0.0.1:{sink}"
+match from any for any action "out"
+"""
 SMTPD_CONF = """pki host1 cert "/etc/smtpd-cert.pem"
 pki host1 key "/etc/smtpd-key.pem"
 table boxes {{ "@{domain}" = "vmail" }}
@@ -480,8 +486,9 @@ class OpenSMTPD(Daemon):
 
     name = "OpenSMTPD"
 
-    def __init__(self, root, port, domain, certificate, key, address="127.0.0.1"):
-        self.root, self.port, self.domain, self.address = root, port, domain, address
+    def __init__(self, root, port, domain="", certificate="/dev/null", key="/dev/null", address="127.0.0.1", sink=None):
+        """sink: a port that it relays everything to, instead of being a domain's host."""
+        self.root, self.port, self.domain, self.address, self.sink = root, port, domain, address, sink
         self.certificate, self.key = certificate, key
         self.mail = root / "mail" / "opensmtpd"
 
@@ -491,7 +498,9 @@ class OpenSMTPD(Daemon):
         write(root / "etc/passwd", PASSWD + "opensmtpd:x:2006:2006::/var/lib/opensmtpd/empty:/usr/sbin/nologin\n"
               "opensmtpq:x:2007:2007::/var/lib/opensmtpd/empty:/usr/sbin/nologin\n")
         write(root / "etc/group", GROUP + "opensmtpd:x:2006:\nopensmtpq:x:2007:\n")
-        write(root / "etc/smtpd.conf", SMTPD_CONF.format(address=self.address, port=self.port, domain=self.domain))
+        conf = SMTPD_RELAY_CONF if self.sink else SMTPD_CONF
+        write(root / "etc/smtpd.conf", conf.format(address=self.address, port=self.port, domain=self.domain,
+                                                   sink=self.sink))
         write(root / "etc/mailname", f"mx.{self.domain}\n")
         write(root / "etc/smtpd-cert.pem", pathlib.Path(self.certificate).read_text())
         write(root / "etc/smtpd-key.pem", pathlib.Path(self.key).read_text(), 0o600)
@@ -515,31 +524,42 @@ class OpenSMTPD(Daemon):
         return [p.read_bytes() for sub in ("new", "cur") for p in sorted((self.mail / sub).glob("*"))]
 
 
-class Sink(Daemon):
-    """Postfix's smtp-sink: takes everything and keeps nothing; its lines of capabilities are Postfix's own."""
+class SmtpSink(Daemon):
+    """Postfix's smtp-sink: takes everything and keeps nothing. Its counter misses mails on kept connections."""
 
     name = "smtp-sink"
 
     def __init__(self, root, port, address="127.0.0.1", flags=()):
         self.root, self.port, self.address, self.flags = root, port, address, list(flags)
-        self.taken = 0
 
     def start(self):
         argv, env = command(self.root, "smtp-sink")
         user = ["-u", "nobody"] if os.geteuid() == 0 else []
-        self.process = subprocess.Popen([*argv, "-c", *user, *self.flags, f"{self.address}:{self.port}", "1000"],
-                                        env=env, stdout=subprocess.PIPE, start_new_session=True)
-        threading.Thread(target=self.read, daemon=True).start()
+        self.process = subprocess.Popen([*argv, *user, *self.flags, f"{self.address}:{self.port}", "1000"], env=env,
+                                        stdout=subprocess.DEVNULL, start_new_session=True)
         if not wait_port(self.port, host=self.address):
             raise Absent("smtp-sink did not start")
 
-    def read(self):
-        """-c writes its running count over itself: sessions, quits, mails."""
-        line = b""
-        while octets := self.process.stdout.read1(4096):
-            line = (line + octets).split(b"\r")[-1] if b"\r" in line + octets else line + octets
-            for text in re.findall(rb"mesg=(\d+)|messages?[= ](\d+)", octets):
-                self.taken = max(self.taken, int(text[0] or text[1]))
+
+class Sink(Daemon):
+    """sink.c: smtp-sink that counts."""
+
+    name = "sink"
+
+    def __init__(self, program, folder, port):
+        self.program, self.file, self.port = program, folder / "sink.count", port
+
+    def start(self):
+        self.process = subprocess.Popen([str(self.program), str(self.port), str(self.file)])
+        if not wait_port(self.port):
+            raise Absent("sink did not start")
+
+    def counts(self):
+        """mails, connections made, open, most open at once"""
+        return struct.unpack("4Q", self.file.read_bytes()[:32])
+
+    def count(self):
+        return self.counts()[0]
 
 
 class Limit(Daemon):
