@@ -193,6 +193,59 @@ enum result socket_connect(const struct ip *ip, uint16_t port, int *ret_fd, stru
 	return r;
 }
 
+static enum result connect_failed(struct why *why, int error)
+{
+	return why_set(why,
+	               error == ECONNREFUSED || error == ECONNRESET ? DENIED
+	               : error == ETIMEDOUT                         ? LOST
+	               : error == ENETUNREACH || error == EHOSTUNREACH || error == EADDRNOTAVAIL ||
+	                               error == EAFNOSUPPORT || error == ENETDOWN ||
+	                               error == EHOSTDOWN
+	                       ? NOT_FOUND
+	                       : FAILED,
+	               "%s", strerror(error));
+}
+
+enum result socket_connect_begin(const struct ip *ip, uint16_t port, const struct ip *source,
+                                 int *ret_fd, struct why *why)
+{
+	union address a, from;
+	socklen_t len = to_address(ip, port, &a), from_len = 0;
+	int fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	enum result r;
+
+	if (source)
+		from_len = to_address(source, 0, &from);
+	if (fd >= 0 && (!source || bind(fd, &from.any, from_len) == 0) &&
+	    (connect(fd, &a.any, len) == 0 || errno == EINPROGRESS)) {
+		set_flag(fd, IPPROTO_TCP, TCP_NODELAY);
+		*ret_fd = fd;
+		return OK;
+	}
+	r = connect_failed(why, errno);
+	socket_close(&fd);
+	return r;
+}
+
+enum result socket_connect_end(int fd, struct socket_peer *ret_peer, struct why *why)
+{
+	union address theirs = {0}, ours = {0};
+	socklen_t theirs_len = sizeof(theirs), ours_len = sizeof(ours), len = sizeof(int);
+	int error = 0;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+		error = errno;
+	if (error)
+		return connect_failed(why, error);
+	if (getpeername(fd, &theirs.any, &theirs_len) != 0)
+		return errno == ENOTCONN ? UNAVAILABLE : connect_failed(why, errno);
+	if (getsockname(fd, &ours.any, &ours_len) != 0)
+		return connect_failed(why, errno);
+	from_address(&theirs, &ret_peer->ip, &ret_peer->port);
+	from_address(&ours, &ret_peer->local_ip, &ret_peer->local_port);
+	return OK;
+}
+
 enum result socket_connect_unix(int dirfd, const char *name, int *ret_fd, struct why *why)
 {
 	struct sockaddr_un a;

@@ -31,6 +31,12 @@ enum result socket_peer_uid(int fd, unsigned *ret_uid) MUST_USE;
 /* For the command line and tests: blocking descriptors. */
 enum result socket_connect(const struct ip *ip, uint16_t port, int *ret_fd,
                            struct why *why) MUST_USE;
+/* The other way: begins to connect and does not wait; wait until it is writable, then ask how it went. source: the address to
+ * connect from, NULL: any. Results of both: OK; UNAVAILABLE: (begin) never, (end) not decided yet; DENIED: refused; NOT_FOUND:
+ * there is no way there from here (no route, no such family, the source is not ours); LOST: silence; FAILED: anything else. */
+enum result socket_connect_begin(const struct ip *ip, uint16_t port, const struct ip *source,
+                                 int *ret_fd, struct why *why) MUST_USE;
+enum result socket_connect_end(int fd, struct socket_peer *ret_peer, struct why *why) MUST_USE;
 enum result socket_connect_unix(int dirfd, const char *name, int *ret_fd, struct why *why) MUST_USE;
 
 /* *ret_len 0 with OK: the peer has closed. */
