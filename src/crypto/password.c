@@ -69,6 +69,28 @@ void scram_signature(const struct scram_keys *k, struct bytes auth_message,
 	digest_hmac_sha256(octets(k->server_key, PASSWORD_KEY), auth_message, ret);
 }
 
+void scram_client_proof(struct bytes password, struct bytes salt, uint32_t rounds,
+                        struct bytes auth_message, uint8_t ret_proof[PASSWORD_KEY],
+                        uint8_t ret_signature[PASSWORD_KEY])
+{
+	uint8_t salted[PASSWORD_KEY], key[PASSWORD_KEY], stored[PASSWORD_KEY];
+
+	if (PKCS5_PBKDF2_HMAC(password.len ? password.ptr : "", (int)password.len,
+	                      (const unsigned char *)salt.ptr, (int)salt.len, (int)rounds,
+	                      EVP_sha256(), sizeof salted, salted) != 1)
+		crypto_die("PBKDF2");
+	digest_hmac_sha256(octets(salted, sizeof salted), BYTES("Client Key"), key);
+	digest_sha256(octets(key, sizeof key), stored);
+	digest_hmac_sha256(octets(stored, sizeof stored), auth_message, ret_proof);
+	for (size_t i = 0; i < PASSWORD_KEY; i++)
+		ret_proof[i] ^= key[i];
+	digest_hmac_sha256(octets(salted, sizeof salted), BYTES("Server Key"), key);
+	digest_hmac_sha256(octets(key, sizeof key), auth_message, ret_signature);
+	memory_wipe(salted, sizeof salted);
+	memory_wipe(key, sizeof key);
+	memory_wipe(stored, sizeof stored);
+}
+
 /* ---- Argon2id ---- */
 
 enum result password_credential_make(struct bytes password, bool keep_old, struct credential *ret)

@@ -64,5 +64,10 @@ void scram_keys_make(struct bytes password, const uint8_t salt[PASSWORD_SALT], u
 bool scram_proof_matches(const struct scram_keys *k, struct bytes auth_message, struct bytes proof);
 void scram_signature(const struct scram_keys *k, struct bytes auth_message,
                      uint8_t ret[PASSWORD_KEY]);
+/* The client's side: ClientProof, and the ServerSignature that the server must answer with. password as it is; takes as
+ * long as rounds say. */
+void scram_client_proof(struct bytes password, struct bytes salt, uint32_t rounds,
+                        struct bytes auth_message, uint8_t ret_proof[PASSWORD_KEY],
+                        uint8_t ret_signature[PASSWORD_KEY]);
 
 #endif

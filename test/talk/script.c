@@ -257,7 +257,9 @@ static const struct line_kind line_kinds[] = {
         {"NOTE:", read_note},        {"TLS", read_tls},          {"TICK", read_tick},
         {"DEADLINE", read_deadline}, {"EVENT", read_event},      {"EOF", read_eof},
         {"CLOSED", read_closed},     {"option", read_option},    {"peer", read_peer},
-        {"tls", read_implicit_tls},
+        {"tls", read_implicit_tls},  {"H:", read_client},        {"H~", read_client_octets},
+        {"H*", read_client_times},   {"W:", read_server},        {"W*", read_until},
+        {"W~", read_octets},
 };
 
 enum { LINE_KINDS = sizeof(line_kinds) / sizeof(line_kinds[0]) };
