@@ -22,6 +22,7 @@ enum reply_class {
 	REPLY_OK,
 	REPLY_MAILBOX,      /* this mailbox is bad: unknown, closed, moved */
 	REPLY_MAILBOX_FULL, /* it is there, and has no room */
+	REPLY_MAILBOX_OFF,  /* it is there, and switched off: suspended, inactive, locked */
 	REPLY_DOMAIN, /* the recipient's domain: no such domain, takes no mail, host not responsible */
 	REPLY_MAIL,         /* this mail: content, virus, size, form */
 	REPLY_OURS_ADDRESS, /* our IP address: blocked, listed, no PTR. Whatever the mail */
@@ -70,8 +71,9 @@ struct reply_judgement {
 	const char *row; /* "microsoft-s3150": the table's row; "status" or "code": none fitted */
 	struct bytes provider; /* as provider_key(host) */
 	struct bytes status;   /* given, found in the text, or x.0.0; a part of facts or static */
-	struct bytes link;     /* where to ask: an http(s) URL in the text, else the row's, else the
-	                          provider's; may be empty */
+	struct bytes
+	        link; /* where to ask: the text's URL when it names an address of ours, else the
+	                          row's, the text's, the provider's; may be empty */
 	uint32_t
 	        retry_after; /* seconds that the text asks for or the row knows; 0: the schedule's */
 };

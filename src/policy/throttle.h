@@ -42,14 +42,16 @@ struct throttle {
 	time_ms since; /* of this state; 0: from the start */
 };
 
-/* One connect and how it ended. IPv4 and IPv6 are judged apart: a host without IPv6 must not look
- * like a closed port; the worse of the two counts only when the other is not fine or not used. */
+/* One connect and how it ended. IPv4 and IPv6 are judged apart; where IPv4 is used it decides: a
+ * machine whose IPv6 leads nowhere is not throttled. */
 void throttle_add(struct throttle *t, const struct ip *destination, enum throttle_outcome outcome,
                   time_ms now);
 
-/* The state now. Once throttled it stays so until connects to THROTTLE_RECOVERY unrelated networks in
- * a row were answered, or nothing was tried for a window. */
-enum { THROTTLE_RECOVERY = 4, THROTTLE_SUSPECTS = 4 };
+/* The state now. Throttled: THROTTLE_SUSPECTS unrelated networks are silent, and they are a third of
+ * all that were tried in the window. Once so it stays until, of the last THROTTLE_RECENT connects,
+ * THROTTLE_RECOVERY unrelated networks answered and at most one was silent; or until nothing was
+ * tried for a window. */
+enum { THROTTLE_SUSPECTS = 4, THROTTLE_RECOVERY = 4, THROTTLE_RECENT = 8 };
 enum throttle_state throttle_state(struct throttle *t, time_ms now);
 
 /* For the incident's facts: unrelated networks that were silent, and that answered, in the window. */

@@ -7,8 +7,9 @@
  *	incident_texts(INCIDENT_BLOCKED, BYTES("google"), facts, false, &arena, &t);
  *	printf("%.*s\n%.*s\n", BYTES_ARG(t.title), BYTES_ARG(t.what_to_do));
  *
- * Facts that are missing leave a phrase out; nothing here fails. Unknown kinds (of a newer program)
- * get a plain text. */
+ * Whoever reads a row adds the fact `number` (its id), which the commands in the texts name; "DIR" in
+ * them is the server's folder. Facts that are missing leave a phrase out; nothing here fails. Unknown
+ * kinds (of a newer program) get a plain text. */
 #ifndef WATCH_INCIDENT_H
 #define WATCH_INCIDENT_H
 

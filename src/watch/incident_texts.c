@@ -1,0 +1,455 @@
+/* Every incident in English and Japanese (watch/texts.h says how templates are read). For a person
+ * who is called at night: what is wrong, how we know, what it costs, what it does not cost, and what
+ * to type. */
+#include "watch/incident.h"
+#include "watch/texts.h"
+
+#define REQUEST_TO_EN                                                                         \
+	"[To: {mail}\n]"                                                                      \
+	"Subject: Request to lift the block of [{address}][!address our server][ ({helo})]\n" \
+	"\n"                                                                                  \
+	"Dear postmaster,\n"                                                                  \
+	"\n"                                                                                  \
+	"your mail servers refuse mail from our server.\n"                                    \
+	"\n"
+#define REQUEST_TO_JA                                                                                                       \
+	"[宛先: {mail}\n]"                                                                                                \
+	"件名: [{address}][!address 当サーバー][ ({helo})] からのメール受信ブロック解除のお願い\n" \
+	"\n"                                                                                                                \
+	"メールシステムご担当者様\n"                                                                            \
+	"\n"                                                                                                                \
+	"突然のご連絡失礼いたします。当方のメールサーバーから貴社宛のメールが、\n"       \
+	"貴社のサーバーに拒否されております。\n"                                                          \
+	"\n"
+
+const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
+        [INCIDENT_NONE] =
+                {"unknown",
+                 {
+                         .title = "Something is wrong: {key}",
+                         .cause = "An incident of a kind that this program does not know.",
+                         .cost = "Not known.",
+                         .what_to_do = "hikyaku -C DIR incidents show {number}",
+                 },
+                 {
+                         .title = "異常があります: {key}",
+                         .cause = "このプログラムが知らない種類のインシデントです。",
+                         .cost = "不明です。",
+                         .what_to_do = "hikyaku -C DIR incidents show {number}",
+                 }},
+        [INCIDENT_BLOCKED] =
+                {"blocked",
+                 {
+                         .title = "{provider_name} refuses mail from our address[ {address}]",
+                         .cause = "{provider_name} answered that it takes no mail from our "
+                                  "address[ {address}], whoever it is for.[ That was at {time}.]"
+                                  "[ The host: {host}.][ Its answer:\n    {reply}]"
+                                  "[\nThe mail was for {rcpt_domain}.]"
+                                  "[\nBehind the same filter: {domains}.]",
+                         .cost = "Mail to these domains waits here[: {held} so far]. None of it is "
+                                 "sent "
+                                 "back, none is lost, and it does not grow too old while it waits. "
+                                 "All "
+                                 "other mail goes on. One mail is tried from time to time; when "
+                                 "the block ends, all of it goes out by itself.",
+                         .what_to_do =
+                                 "1. Find out why: has somebody sent spam through this server? "
+                                 "hikyaku -C DIR sending shows who sent how much.\n"
+                                 "2. Check what others see of this server (PTR, SPF, DKIM): "
+                                 "hikyaku -C DIR dns [!domain DOMAIN][{domain}]\n"
+                                 "[3. Ask to be let in again: {link}\n]"
+                                 "[!link 3. Ask the provider's postmaster to be let in again.\n]"
+                                 "   A letter that you can send is below.[ Its page for senders: "
+                                 "{site}]\n"
+                                 "4. See what waits: hikyaku -C DIR queue list incident:{number}\n"
+                                 "5. To try at once: hikyaku -C DIR queue retry incident:{number}\n"
+                                 "   Mail that cannot wait may take another way: hikyaku -C DIR "
+                                 "queue "
+                                 "redirect ID ADDRESS",
+                         .request = REQUEST_TO_EN
+                         "[  Our address:   {address}\n]"
+                         "[  Our name:      {helo}\n]"
+                         "[  Your host:     {host}\n]"
+                         "[  Time:          {time}\n]"
+                         "[  Your reply:    {reply}\n]"
+                         "[  Reference:     {link}\n]"
+                         "\n"
+                         "It carries the ordinary mail of people. We have checked it for misuse,\n"
+                         "and its PTR, SPF, DKIM and DMARC records are in place.\n"
+                         "\n"
+                         "Would you please lift the block, or tell us what we have to mend?\n"
+                         "\n"
+                         "Thank you,\n"
+                         "postmaster[ of {helo}]\n",
+                 },
+                 {
+                         .title = "{provider_name} が当サーバー[ ({address}) "
+                                  "]からのメールを拒否しています",
+                         .cause = "{provider_name} が、宛先にかかわらず当サーバーのアドレス[ "
+                                  "{address} ]"
+                                  "からのメールを受け取らないと応答しました。[\n日時: {time}]"
+                                  "[\n応答したホスト: {host}][\n応答: {reply}]"
+                                  "[\n宛先のドメインの例: {rcpt_domain}]"
+                                  "[\n同じフィルターの背後にあるドメイン: {domains}]",
+                         .cost = "これらのドメイン宛のメールはここで待っています[ (現在 {held} "
+                                 "通)]。"
+                                 "差出人に返送されることも、失われることも、待つ間に期限切れになる"
+                                 "ことも"
+                                 "ありません。他のメールには影響ありません。ときどき 1 通だけ試し、"
+                                 "ブロックが解除されれば自動的にすべて送信します。",
+                         .what_to_do =
+                                 "1. 原因を調べる: このサーバーから迷惑メールが送られていないか。"
+                                 "hikyaku -C DIR sending で誰がどれだけ送ったか分かります。\n"
+                                 "2. 外から見た設定 (PTR、SPF、DKIM) を確認する: "
+                                 "hikyaku -C DIR dns [!domain DOMAIN][{domain}]\n"
+                                 "[3. 解除を申請する: {link}\n]"
+                                 "[!link 3. 先方の postmaster に解除を依頼する。\n]"
+                                 "   依頼文は下にあります。[送信者向けページ: {site}]\n"
+                                 "4. 待っているメールを見る: hikyaku -C DIR queue list "
+                                 "incident:{number}\n"
+                                 "5. すぐに試す: hikyaku -C DIR queue retry incident:{number}\n"
+                                 "   急ぐメールは別の宛先に回せます: hikyaku -C DIR queue redirect "
+                                 "ID "
+                                 "ADDRESS",
+                         .request = REQUEST_TO_JA
+                         "[  当方の IP アドレス: {address}\n]"
+                         "[  当方のホスト名: {helo}\n]"
+                         "[  貴社のホスト: {host}\n]"
+                         "[  日時: {time}\n]"
+                         "[  貴社サーバーの応答: {reply}\n]"
+                         "[  参照: {link}\n]"
+                         "\n"
+                         "当サーバーは通常の個人および業務のメールを扱うものです。不正利用がないこ"
+                         "と、\n"
+                         "また PTR、SPF、DKIM、DMARC "
+                         "が正しく設定されていることを確認いたしました。\n"
+                         "\n"
+                         "お手数ですが、ブロックの解除、または改善すべき点のご教示をお願い\n"
+                         "申し上げます。\n"
+                         "\n"
+                         "postmaster[ ({helo})]\n",
+                 }},
+        [INCIDENT_NETWORK] =
+                {"network",
+                 {
+                         .title = "[state=closed Outbound port 25 is closed][state=partly Outbound "
+                                  "port "
+                                  "25 is throttled][!state Outbound port 25 does not work][ for "
+                                  "{address}]",
+                         .cause = "Connections to mail servers that have nothing to do with each "
+                                  "other "
+                                  "time out[ ({silent} networks are silent, {answered} "
+                                  "answered)]. No single host does that; it is the network that "
+                                  "this "
+                                  "server stands in. Cloud providers throttle or close port 25.",
+                         .cost = "[Mail goes out through the route {route} until this ends; "
+                                 "nothing is "
+                                 "late.][!route Mail to other servers waits here; none is sent "
+                                 "back "
+                                 "because of this.][ {held} mails wait.] Mail between our own "
+                                 "accounts, "
+                                 "and mail coming in, go on.",
+                         .what_to_do = "1. Ask the provider of this machine to open outbound port "
+                                       "25 (most "
+                                       "have a form for it).\n"
+                                       "[!route 2. Until then name a smarthost: a `route` section "
+                                       "with its "
+                                       "host, and `fallback-route` in section `carry` of "
+                                       "etc/hikyaku.conf; then hikyaku -C DIR reload\n]"
+                                       "3. To see what waits: hikyaku -C DIR queue list",
+                 },
+                 {
+                         .title = "[state=closed 外向きの 25 番ポートが閉じられています]"
+                                  "[state=partly 外向きの 25 番ポートが制限されています]"
+                                  "[!state 外向きの 25 番ポートが使えません][ ({address})]",
+                         .cause = "互いに無関係なメールサーバーへの接続が時間切れになっています"
+                                  "[ (応答なし {silent}、応答あり {answered} ネットワーク)]。"
+                                  "特定の相手ではなく、このサーバーが置かれたネットワークの問題です"
+                                  "。"
+                                  "クラウド事業者は 25 番ポートを制限することがあります。",
+                         .cost = "[経路 {route} が代わりに送信しており、遅れはありません。]"
+                                 "[!route "
+                                 "外部宛のメールはここで待ちます。これを理由に返送されることは"
+                                 "ありません。][待っているメール: {held} "
+                                 "通。]受信と内部のメールには影響"
+                                 "ありません。",
+                         .what_to_do =
+                                 "1. このマシンの事業者に外向き 25 番ポートの解放を依頼する。\n"
+                                 "[!route 2. それまでは中継サーバーを設定する: etc/hikyaku.conf の "
+                                 "`route` "
+                                 "セクションと、`carry` セクションの `fallback-route`。その後 "
+                                 "hikyaku -C "
+                                 "DIR reload\n]"
+                                 "3. 待っているメールを見る: hikyaku -C DIR queue list",
+                 }},
+        [INCIDENT_SENDING] =
+                {"sending",
+                 {
+                         .title = "{key} suddenly sends differently; its mail is held",
+                         .cause = "[reason=recipients It writes to many recipients that it never "
+                                  "wrote to "
+                                  "before.][reason=unknown Many of the addresses that it writes to "
+                                  "do not "
+                                  "exist.][reason=networks It logs in from networks that it never "
+                                  "used "
+                                  "before.][reason=volume It sends far more than usual.]"
+                                  "[!reason It sends in a way that it never did before.]"
+                                  "[ Usual: {usual}.][ Now: {now}.][ {detail}][ From: {peer}.]"
+                                  " That is what a stolen password looks like.",
+                         .cost = "What it sends waits here[: {held} mails]; nothing of it goes "
+                                 "out, nothing "
+                                 "is deleted. Its mailbox works, and everybody else's mail goes "
+                                 "on.",
+                         .what_to_do = "1. Look at what waits: hikyaku -C DIR queue list "
+                                       "incident:{number}\n"
+                                       "2. If the person did not write it: give the account a new "
+                                       "password, "
+                                       "which also ends its sessions: hikyaku -C DIR account "
+                                       "password {key}\n"
+                                       "   and delete what waits: hikyaku -C DIR queue remove "
+                                       "incident:{number}\n"
+                                       "3. If it is theirs: hikyaku -C DIR incidents close "
+                                       "{number} lets it "
+                                       "go out.",
+                 },
+                 {
+                         .title = "{key} の送信の様子が急に変わったため、送信を保留しました",
+                         .cause = "[reason=recipients "
+                                  "これまで送ったことのない多数の宛先に送信しています。]"
+                                  "[reason=unknown 宛先の多くが存在しません。]"
+                                  "[reason=networks "
+                                  "これまで使われたことのないネットワークからログインしています。]"
+                                  "[reason=volume 送信量が普段を大きく超えています。]"
+                                  "[!reason これまでにない送り方をしています。]"
+                                  "[普段: {usual}。][現在: {now}。][{detail}][接続元: {peer}。]"
+                                  "パスワードが盗まれた場合に見られる兆候です。",
+                         .cost = "このアカウントの送信メールはここで待っています[ ({held} 通)]。"
+                                 "外には出ず、削除もされません。受信と、他の人のメールには影響あり"
+                                 "ません。",
+                         .what_to_do = "1. 待っているメールを確認する: hikyaku -C DIR queue list "
+                                       "incident:{number}\n"
+                                       "2. 本人のものでなければ、パスワードを変更する "
+                                       "(接続中のセッションも"
+                                       "終了します): hikyaku -C DIR account password {key}\n"
+                                       "   待っているメールを削除する: hikyaku -C DIR queue remove "
+                                       "incident:{number}\n"
+                                       "3. 本人のものなら: hikyaku -C DIR incidents close {number} "
+                                       "で送信されます。",
+                 }},
+        [INCIDENT_DNS] =
+                {"dns",
+                 {
+                         .title = "Names cannot be resolved[: {name}]",
+                         .cause = "Questions to the DNS fail[: {failing} of {asked}][, for example "
+                                  "{name} "
+                                  "{type}][: {reason}].",
+                         .cost = "Mail whose destination cannot be looked up waits; none is sent "
+                                 "back "
+                                 "because of this. Mail that comes in is taken.",
+                         .what_to_do =
+                                 "1. Is the network there? Can this machine send to port 53, UDP "
+                                 "and TCP?\n"
+                                 "2. If it has to ask a certain resolver: `forward` in section "
+                                 "`resolver` of etc/hikyaku.conf, then hikyaku -C DIR reload\n"
+                                 "3. hikyaku -C DIR status shows when it works again.",
+                 },
+                 {
+                         .title = "名前解決ができません[: {name}]",
+                         .cause = "DNS への問い合わせが失敗しています[ ({asked} 件中 {failing} 件)]"
+                                  "[。例: {name} {type}][: {reason}]。",
+                         .cost = "宛先を調べられないメールはここで待ちます。これを理由に返送される"
+                                 "ことは"
+                                 "ありません。受信は続きます。",
+                         .what_to_do = "1. ネットワークを確認する。53 番ポート (UDP と TCP) "
+                                       "に出られるか。\n"
+                                       "2. 決まったリゾルバーを使う必要があれば: etc/hikyaku.conf "
+                                       "の `resolver` "
+                                       "セクションに `forward` を書き、hikyaku -C DIR reload\n"
+                                       "3. hikyaku -C DIR status で回復を確認できます。",
+                 }},
+        [INCIDENT_DOMAIN] =
+                {"domain",
+                 {
+                         .title = "Mail from {key} is refused: it cannot be proven to be ours",
+                         .cause = "[{provider} ][!provider Another server ]says that mail from "
+                                  "{key} fails "
+                                  "SPF, DKIM or DMARC, or that the domain is listed.[ That was at "
+                                  "{time}.][ The host: {host}.][ Its answer:\n    {reply}]",
+                         .cost = "Mail from {key} to such servers is tried again for days and then "
+                                 "sent "
+                                 "back, unless this is mended.[ {held} mails wait.] Mail of other "
+                                 "domains goes on.",
+                         .what_to_do =
+                                 "1. What is published, and what should be: hikyaku -C DIR dns "
+                                 "{key}\n"
+                                 "2. Are there keys that sign? hikyaku -C DIR dkim list {key}\n"
+                                 "[3. What the provider says about it: {link}\n]"
+                                 "4. Then: hikyaku -C DIR queue retry",
+                         .request = "[To: {mail}\n]"
+                                    "Subject: Mail from {key} is refused\n"
+                                    "\n"
+                                    "Dear postmaster,\n"
+                                    "\n"
+                                    "your mail servers refuse mail from our domain {key}.\n"
+                                    "\n"
+                                    "[  Your host:     {host}\n]"
+                                    "[  Time:          {time}\n]"
+                                    "[  Your reply:    {reply}\n]"
+                                    "\n"
+                                    "Its SPF, DKIM and DMARC records are published. Would you "
+                                    "please tell us "
+                                    "what we have to mend?\n"
+                                    "\n"
+                                    "Thank you,\n"
+                                    "postmaster@{key}\n",
+                 },
+                 {
+                         .title =
+                                 "{key} からのメールが拒否されています: 本物であると確認されません",
+                         .cause = "[{provider} ][!provider 他のサーバー]が、{key} からのメールは "
+                                  "SPF、DKIM、"
+                                  "DMARC "
+                                  "のいずれかに合格しない、またはドメインがリストに載っていると"
+                                  "応答しました。[\n日時: {time}][\n応答したホスト: "
+                                  "{host}][\n応答: {reply}]",
+                         .cost = "修正しないと、{key} "
+                                 "からこれらのサーバーへのメールは数日間再送された後、"
+                                 "差出人に返送されます。[待っているメール: {held} "
+                                 "通。]他のドメインの"
+                                 "メールには影響ありません。",
+                         .what_to_do = "1. 公開されている記録と、あるべき記録を比べる: hikyaku -C "
+                                       "DIR dns {key}\n"
+                                       "2. 署名する鍵があるか: hikyaku -C DIR dkim list {key}\n"
+                                       "[3. 先方の説明: {link}\n]"
+                                       "4. その後: hikyaku -C DIR queue retry",
+                         .request = "[宛先: {mail}\n]"
+                                    "件名: {key} からのメールの受信拒否について\n"
+                                    "\n"
+                                    "メールシステムご担当者様\n"
+                                    "\n"
+                                    "当方のドメイン {key} "
+                                    "からのメールが、貴社のサーバーに拒否されております。\n"
+                                    "\n"
+                                    "[  貴社のホスト: {host}\n]"
+                                    "[  日時: {time}\n]"
+                                    "[  貴社サーバーの応答: {reply}\n]"
+                                    "\n"
+                                    "SPF、DKIM、DMARC "
+                                    "は公開しております。改善すべき点をご教示いただけますと\n"
+                                    "幸いです。\n"
+                                    "\n"
+                                    "postmaster@{key}\n",
+                 }},
+        [INCIDENT_DKIM] =
+                {"dkim",
+                 {
+                         .title = "Mail from {key} goes out without a DKIM signature",
+                         .cause = "[{reason}][!reason There is no key that signs for it.][ "
+                                  "Selector: "
+                                  "{selector}.]",
+                         .cost = "Mail goes out; large providers may take it for spam or refuse "
+                                 "it.",
+                         .what_to_do = "1. Make keys: hikyaku -C DIR dkim make {key}\n"
+                                       "2. Publish what this prints: hikyaku -C DIR dns {key}",
+                 },
+                 {
+                         .title = "{key} からのメールが DKIM 署名なしで送られています",
+                         .cause = "[{reason}][!reason 署名する鍵がありません。][セレクター: "
+                                  "{selector}。]",
+                         .cost = "メールは送られますが、大手プロバイダーに迷惑メールとみなされたり"
+                                 "、拒否"
+                                 "されたりすることがあります。",
+                         .what_to_do = "1. 鍵を作る: hikyaku -C DIR dkim make {key}\n"
+                                       "2. 表示される記録を公開する: hikyaku -C DIR dns {key}",
+                 }},
+        [INCIDENT_DESTINATION] =
+                {"destination",
+                 {
+                         .title = "{key} cannot be reached",
+                         .cause = "[None of its hosts answers: {hosts}. ][!hosts None of its hosts "
+                                  "answers. "
+                                  "][{reason}]",
+                         .cost = "[{queued} mails wait for it.][ The oldest goes back to its "
+                                 "sender at "
+                                 "{expires}.] Mail to other destinations goes on.",
+                         .what_to_do =
+                                 "1. Is it them? Most likely; it is tried again by itself.\n"
+                                 "2. Everything known about it: hikyaku -C DIR queue why @{key}\n"
+                                 "3. To try at once: hikyaku -C DIR queue retry @{key}",
+                 },
+                 {
+                         .title = "{key} に接続できません",
+                         .cause = "[どのホストも応答しません: {hosts}。][!hosts "
+                                  "どのホストも応答しません。]"
+                                  "[{reason}]",
+                         .cost = "[{queued} 通のメールが待っています。][最も古いものは {expires} "
+                                 "に差出人に"
+                                 "返送されます。]他の宛先には影響ありません。",
+                         .what_to_do = "1. おそらく相手側の問題です。自動的に再送します。\n"
+                                       "2. 詳しい状況: hikyaku -C DIR queue why @{key}\n"
+                                       "3. すぐに試す: hikyaku -C DIR queue retry @{key}",
+                 }},
+        [INCIDENT_TLS] =
+                {"tls",
+                 {
+                         .title = "No trusted TLS connection to {key}",
+                         .cause =
+                                 "[policy=dane DANE][policy=mta-sts MTA-STS][policy=requiretls The "
+                                 "sender "
+                                 "(REQUIRETLS)][!policy Its policy] demands a TLS connection whose "
+                                 "certificate proves the host, and there is none[ at {host}][: "
+                                 "{reason}]. "
+                                 "Either that side is misconfigured, or somebody stands in "
+                                 "between.",
+                         .cost = "Mail to {key} waits rather than being read by strangers[: "
+                                 "{queued}]. It "
+                                 "is tried again by itself and goes back to its senders in the "
+                                 "end.",
+                         .what_to_do =
+                                 "1. Tell the destination's postmaster, in another way than by "
+                                 "this "
+                                 "mail.\n"
+                                 "2. Everything known about it: hikyaku -C DIR queue why @{key}\n"
+                                 "3. To try at once: hikyaku -C DIR queue retry @{key}",
+                 },
+                 {
+                         .title = "{key} への信頼できる TLS 接続が得られません",
+                         .cause = "[policy=dane DANE][policy=mta-sts MTA-STS][policy=requiretls "
+                                  "差出人の指定 "
+                                  "(REQUIRETLS)][!policy 相手の方針] は証明書で確認できる TLS "
+                                  "接続を求めて"
+                                  "いますが、得られません[ ({host})][: "
+                                  "{reason}]。相手の設定の誤りか、途中に"
+                                  "誰かがいます。",
+                         .cost = "{key} 宛のメールは、他人に読まれないようここで待ちます[ "
+                                 "({queued} 通)]。"
+                                 "自動的に再送し、期限までに送れなければ差出人に返送します。",
+                         .what_to_do = "1. 相手の postmaster に、メール以外の方法で知らせる。\n"
+                                       "2. 詳しい状況: hikyaku -C DIR queue why @{key}\n"
+                                       "3. すぐに試す: hikyaku -C DIR queue retry @{key}",
+                 }},
+        [INCIDENT_SMARTHOST] =
+                {"smarthost",
+                 {
+                         .title = "The smarthost of route {key} refuses us",
+                         .cause = "[{host} answered: {reply}][!reply It could not be used.]",
+                         .cost = "Mail that takes this route waits[: {held}]; none is sent back "
+                                 "because of "
+                                 "this.",
+                         .what_to_do = "1. Check user name and password: section `route {key}` in "
+                                       "etc/hikyaku.conf and keys/smarthost/{key}; then hikyaku -C "
+                                       "DIR reload\n"
+                                       "2. hikyaku -C DIR queue retry",
+                 },
+                 {
+                         .title = "経路 {key} の中継サーバーに拒否されています",
+                         .cause = "[{host} の応答: {reply}][!reply 利用できませんでした。]",
+                         .cost = "この経路のメールはここで待ちます[ ({held} "
+                                 "通)]。これを理由に返送されることは"
+                                 "ありません。",
+                         .what_to_do = "1. ユーザー名とパスワードを確認する: etc/hikyaku.conf の "
+                                       "`route {key}` と "
+                                       "keys/smarthost/{key}。その後 hikyaku -C DIR reload\n"
+                                       "2. hikyaku -C DIR queue retry",
+                 }},
+};
