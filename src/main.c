@@ -7,7 +7,7 @@
 
 int main(int argc, char **argv)
 {
-	if (argc == 3 && strcmp(argv[1], "role") == 0)
+	if (argc == 3 && !cli_mail_name(argv[0]) && strcmp(argv[1], "role") == 0)
 		return strcmp(argv[2], CONFIG_READER_NAME) == 0 ? config_reader_main()
 		                                                : role_main(argv[2]);
 	return cli_main(argc, argv);

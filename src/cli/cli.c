@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "cli/sendmail.h"
 #include "roles/master.h"
 #include "sys/process.h"
 
@@ -160,6 +161,9 @@ static int help_all(const char *group)
 		       "it\n"
 		       "hikyaku -C DIR COMMAND ...                                           "
 		       "commands it\n\n"
+		       "hikyaku -C DIR sendmail|mailq|newaliases ...                         as by "
+		       "these "
+		       "names: sendmail --help\n\n"
 		       "Every command has --help; listings have --json. Exit codes: 0 done, 1 "
 		       "refused or failed, 2 usage.\n\n");
 	for (size_t i = 0; i < COMMANDS; i++) {
@@ -398,11 +402,30 @@ static int choose(struct cli *c, int argc, char **argv)
 	return argc > 1 ? CLI_DONE : CLI_USAGE;
 }
 
+const char *cli_mail_name(const char *path)
+{
+	static const char *const names[] = {"sendmail", "mailq", "newaliases"};
+	const char *slash = path ? strrchr(path, '/') : NULL;
+
+	for (size_t i = 0; path && i < 3; i++)
+		if (strcmp(slash ? slash + 1 : path, names[i]) == 0)
+			return names[i];
+	return NULL;
+}
+
 int cli_main(int argc, char **argv)
 {
+	const char *name = cli_mail_name(argc > 0 ? argv[0] : NULL);
 	struct cli c = {0};
-	int first = take_global(&c, argc, argv);
-	int status = choose(&c, argc - first, argv + first);
+	int first, status;
+
+	if (name)
+		return sendmail_main(name, NULL, argc, argv);
+	first = take_global(&c, argc, argv);
+	name = cli_mail_name(first < argc ? argv[first] : NULL);
+	if (name)
+		return sendmail_main(name, c.directory, argc - first, argv + first);
+	status = choose(&c, argc - first, argv + first);
 
 	if (fflush(stdout) != 0 && status == CLI_DONE)
 		status = CLI_FAILED;

@@ -43,6 +43,8 @@ struct cli_command {
 
 /* What main() returns. */
 int cli_main(int argc, char **argv);
+/* "sendmail", "mailq" or "newaliases" when that is the name in this path, else NULL: programs that send mail know only these. */
+const char *cli_mail_name(const char *path);
 
 const char *cli_option(const struct cli *c,
                        const char *name); /* the last one's value, "" for a flag, or NULL */
