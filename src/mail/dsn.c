@@ -153,12 +153,35 @@ static const char *reason_for(struct bytes status, bool japanese)
 	return japanese ? reasons[best].japanese : reasons[best].english;
 }
 
-static void put_person_recipient(const struct dsn_recipient *r, bool japanese, struct buf *out)
+/* How long it will be tried, or that it was tried to the end. */
+static void put_person_times(const struct dsn_recipient *r, int zone_minutes, bool japanese,
+                             struct buf *out)
 {
+	char date[TIME_TEXT];
+
+	if (r->action == DSN_DELAYED && r->will_retry_until > 0) {
+		time_format_rfc5322(r->will_retry_until, zone_minutes, date);
+		buf_printf(out,
+		           japanese ? "    再送の期限: %s\r\n" : "    It is tried until %s.\r\n",
+		           date);
+	} else if (r->action == DSN_FAILED && bytes_starts(r->status, BYTES("4."))) {
+		buf_append_text(
+		        out,
+		        japanese ? "    期限まで再送を繰り返しましたが、配信できませんでした。\r\n"
+		                 : "    It was tried again until the time for it ran out.\r\n");
+	}
+}
+
+static void put_person_recipient(const struct dsn_recipient *r, int zone_minutes, bool japanese,
+                                 struct buf *out)
+{
+	const char *words = japanese ? r->japanese : r->english;
+
 	buf_append_text(out, "\r\n  <");
 	put_line_text(out, r->address);
-	buf_printf(out, ">\r\n    %s (%.*s)\r\n", reason_for(r->status, japanese),
+	buf_printf(out, ">\r\n    %s (%.*s)\r\n", words ? words : reason_for(r->status, japanese),
 	           BYTES_ARG(r->status));
+	put_person_times(r, zone_minutes, japanese, out);
 	if (r->diagnostic.len == 0)
 		return;
 	if (r->remote_mta.len > 0) {
@@ -185,7 +208,7 @@ static void put_person_text(const struct dsn *d, bool japanese, struct buf *out)
 	           BYTES_ARG(d->hostname));
 	buf_printf(out, "%s\r\n", japanese ? actions[action].japanese : actions[action].english);
 	for (size_t i = 0; i < d->count; i++)
-		put_person_recipient(&d->recipients[i], japanese, out);
+		put_person_recipient(&d->recipients[i], d->zone_minutes, japanese, out);
 	words_decode(d->subject, &subject);
 	if (buf_len(&subject) > 0) {
 		buf_append_text(out, japanese ? "\r\n件名: " : "\r\nSubject of your mail: ");
@@ -238,9 +261,26 @@ static void put_field(struct buf *out, const char *name, const char *type, struc
 	buf_append_text(out, "\r\n");
 }
 
-static void put_status_recipient(const struct dsn_recipient *r, struct buf *out)
+static void put_date(struct buf *out, const char *name, time_ms at, int zone_minutes)
 {
-	bool local = r->remote_mta.len == 0;
+	char date[TIME_TEXT];
+
+	if (at == 0)
+		return;
+	time_format_rfc5322(at, zone_minutes, date);
+	buf_printf(out, "%s: %s\r\n", name, date);
+}
+
+/* What a host said is its own; the rest, a connection that failed too, is ours (RFC 3464, 2.3.6). */
+static bool is_reply(const struct dsn_recipient *r)
+{
+	return r->remote_mta.len > 0 && r->diagnostic.len >= 3 &&
+	       text_is_digit(r->diagnostic.ptr[0]) && text_is_digit(r->diagnostic.ptr[1]) &&
+	       text_is_digit(r->diagnostic.ptr[2]);
+}
+
+static void put_status_recipient(const struct dsn_recipient *r, int zone_minutes, struct buf *out)
+{
 
 	buf_append_text(out, "\r\n");
 	put_field(out, "Original-Recipient", "", r->orcpt);
@@ -250,7 +290,10 @@ static void put_status_recipient(const struct dsn_recipient *r, struct buf *out)
 	          bytes_of_text(actions[r->action <= DSN_EXPANDED ? r->action : DSN_FAILED].name));
 	put_field(out, "Status", "", r->status);
 	put_field(out, "Remote-MTA", "dns; ", r->remote_mta);
-	put_field(out, "Diagnostic-Code", local ? "x-hikyaku; " : "smtp; ", r->diagnostic);
+	put_field(out, "Diagnostic-Code", is_reply(r) ? "smtp; " : "x-hikyaku; ", r->diagnostic);
+	put_date(out, "Last-Attempt-Date", r->last_attempt, zone_minutes);
+	if (r->action == DSN_DELAYED)
+		put_date(out, "Will-Retry-Until", r->will_retry_until, zone_minutes);
 }
 
 static void put_status_part(const struct dsn *d, struct buf *out)
@@ -268,7 +311,7 @@ static void put_status_part(const struct dsn *d, struct buf *out)
 	time_format_rfc5322(d->arrival, d->zone_minutes, date);
 	buf_printf(out, "Arrival-Date: %s\r\n", date);
 	for (size_t i = 0; i < d->count; i++)
-		put_status_recipient(&d->recipients[i], out);
+		put_status_recipient(&d->recipients[i], d->zone_minutes, out);
 }
 
 void dsn_begin(const struct dsn *d, struct buf *out)

@@ -23,6 +23,9 @@ struct dsn_recipient {
 	struct bytes remote_mta; /* host name, or empty: we ourselves decided */
 	struct bytes
 	        diagnostic; /* the reply or our reason: "550 5.1.1 No such user"; may be empty */
+	const char *english, *japanese; /* what happened and what to do; NULL: by status */
+	time_ms last_attempt;           /* 0: there was none */
+	time_ms will_retry_until;       /* of DSN_DELAYED; 0: not said */
 };
 
 struct dsn {

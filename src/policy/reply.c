@@ -644,13 +644,10 @@ static const struct {
                  "相手のサーバーは、このメールが差出人のドメインから送られたことを確認でき"
                  "ませんでした。差出人ドメインの管理者による SPF、DKIM、DMARC の設定の"
                  "見直しが必要です。"},
-        [REPLY_RATE] = {"rate",
-                        "The recipient's server asks for fewer or slower mails. It is tried again.",
-                        "相手のサーバーが、送信の量または速さを抑えるよう求めています。"
-                        "間隔をあけて再送します。"},
-        [REPLY_GREYLIST] = {"greylist",
-                            "The recipient's server makes unknown senders wait. It is tried again.",
-                            "相手のサーバーは、初めての送信者を一度待たせています。再送します。"},
+        [REPLY_RATE] = {"rate", "The recipient's server asks for fewer or slower mails.",
+                        "相手のサーバーが、送信の量または速さを抑えるよう求めています。"},
+        [REPLY_GREYLIST] = {"greylist", "The recipient's server makes unknown senders wait.",
+                            "相手のサーバーは、初めての送信者を一度待たせています。"},
         [REPLY_NETWORK] = {"network", "The recipient's server could not be reached.",
                            "相手のサーバーに接続できませんでした。"},
         [REPLY_TEMPORARY] = {"temporary", "The recipient's server had a problem that should pass.",

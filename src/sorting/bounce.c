@@ -1,14 +1,18 @@
-/* The bounce: made by mail/dsn.h, sent to SPOOL as it is made, committed by the SORTED that ends
- * the entry. The original is returned whole when the sender asked for it (RET=FULL, RFC 3461,
- * 4.3) or when it is small, else its header. */
+/* The bounce, and the other notices: made by mail/dsn.h, sent to SPOOL as it is made, committed by
+ * the SORTED that ends the entry or sends it on. Of a mail that failed the original is returned whole
+ * when the sender asked for it (RET=FULL, RFC 3461, 4.3) or when it is small, else its header; other
+ * notices return the header. */
 #include "mail/header.h"
 #include "mail/trace.h"
+#include "policy/reply.h"
 #include "sorting/job.h"
 
 enum { SMALL_ORIGINAL = 64 * 1024, RET_FULL = 1, RET_HDRS = 2 };
 
 static bool is_full(const struct sorting_job *j)
 {
+	if (j->notice.action != DSN_FAILED)
+		return false;
 	if (j->take.ret == RET_FULL || j->take.ret == RET_HDRS)
 		return j->take.ret == RET_FULL;
 	return j->take.size <= SMALL_ORIGINAL;
@@ -21,6 +25,55 @@ static bool is_utf8(const struct sorting_job *j)
 			return true;
 	}
 	return false;
+}
+
+/* A part of the original that says it is Japanese, by its charset or Content-Language. */
+static bool is_part_japanese(const struct mime_part *part)
+{
+	static const char *const charsets[] = {"iso-2022-jp", "shift_jis",   "euc-jp",
+	                                       "sjis",        "windows-31j", "cp932"};
+	struct bytes charset = mime_param_find(part->params, BYTES("charset"));
+
+	for (size_t i = 0; i < sizeof(charsets) / sizeof(charsets[0]); i++) {
+		if (bytes_starts_nocase(charset, bytes_of_text(charsets[i])))
+			return true;
+	}
+	return bytes_starts_nocase(part->language, BYTES("ja"));
+}
+
+/* Goes through the parts in the order of the mail. */
+static const struct mime_part *next_part(const struct mime_part *part)
+{
+	if (part->child)
+		return part->child;
+	while (part && !part->next)
+		part = part->parent;
+	return part ? part->next : NULL;
+}
+
+static bool is_japanese(const struct sorting_job *j)
+{
+	for (const struct mime_part *p = j->summary.root; p; p = next_part(p)) {
+		if (is_part_japanese(p))
+			return true;
+	}
+	return dsn_is_japanese(buf_bytes(&j->header));
+}
+
+/* What a host's reply means, in words for the sender. Our own reasons have theirs by status. */
+static void explain(const struct job_notice *notice, struct dsn_recipient *r)
+{
+	struct reply_facts facts = {
+	        .stage = REPLY_AT_RCPT, .host = notice->remote, .own_sender = true};
+	struct reply_judgement judged;
+
+	if (notice->remote.len == 0 || !reply_parse(notice->text, &facts) || facts.code < 400)
+		return;
+	reply_judge(&facts, &judged);
+	if (judged.class == REPLY_TEMPORARY || judged.class == REPLY_PERMANENT)
+		return; /* the status may know more */
+	r->english = reply_class_words(judged.class, false);
+	r->japanese = reply_class_words(judged.class, true);
 }
 
 /* What goes to SPOOL goes to the summary, too. */
@@ -37,12 +90,16 @@ static void fill_dsn(struct sorting_job *j)
 
 	header_find(header, BYTES("Subject"), &subject);
 	j->dsn_recipient = (struct dsn_recipient){
-	        .action = DSN_FAILED,
+	        .action = (uint8_t)j->notice.action,
 	        .address = j->take.rcpt,
 	        .orcpt = j->take.orcpt,
-	        .status = bytes_of_text(j->refusal.status),
-	        .diagnostic = j->refusal.text,
+	        .status = j->notice.status,
+	        .remote_mta = j->notice.remote,
+	        .diagnostic = j->notice.text,
+	        .last_attempt = j->take.attempted,
+	        .will_retry_until = j->take.expires,
 	};
+	explain(&j->notice, &j->dsn_recipient);
 	j->dsn = (struct dsn){
 	        .hostname = j->config->hostname,
 	        .sender = j->take.sender,
@@ -51,7 +108,7 @@ static void fill_dsn(struct sorting_job *j)
 	        .subject = bytes_first(subject.value, LIMIT_HEADER_FIELD),
 	        .arrival = j->take.queued,
 	        .now = j->now,
-	        .japanese = dsn_is_japanese(header),
+	        .japanese = is_japanese(j),
 	        .full = is_full(j),
 	        .utf8 = is_utf8(j),
 	        .recipients = &j->dsn_recipient,

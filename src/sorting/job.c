@@ -126,10 +126,15 @@ static void read_header(struct sorting_job *j)
 	job_read(j, 0, len > 0 && len < HEADER_MAX ? (size_t)len : HEADER_MAX);
 }
 
-/* NOTIFY (RFC 3461, 4.1): nothing given means failures are told. */
-static bool wants_failure(const struct sorting_job *j)
+/* NOTIFY (RFC 3461, 4.1): nothing given means failures are told, and delays as we see fit. */
+static bool is_wanted(const struct sorting_job *j, enum dsn_action action)
 {
-	return j->take.notify == 0 || (j->take.notify & 4);
+	enum { SUCCESS = 2, FAILURE = 4, DELAY = 8 };
+	unsigned bit = action == DSN_FAILED ? FAILURE : action == DSN_DELAYED ? DELAY : SUCCESS;
+
+	if (j->take.notify == 0)
+		return bit != SUCCESS;
+	return j->take.notify & bit;
 }
 
 /* A bounce that cannot be delivered is the postmaster's; nobody ever gets a bounce of a bounce. */
@@ -143,30 +148,41 @@ static void double_bounce(struct sorting_job *j)
 
 	if (domain.len == 0 || bytes_equal(postmaster, j->rcpt) ||
 	    bytes_equal(postmaster, origin(j))) {
-		hold(j, j->refusal.text);
+		hold(j, j->notice.text);
 		return;
 	}
 	add_redirect(j, postmaster);
 	job_sorted(j);
 }
 
-static void send_back(struct sorting_job *j, const char *status, struct bytes text)
+static void tell(struct sorting_job *j)
 {
-	j->refusal = (struct job_refusal){status, text};
+	if (buf_len(&j->header) > 0)
+		bounce_begin(j);
+	else
+		read_header(j);
+}
+
+/* The mail goes back: a notice of failure, and nothing more is done. */
+static void fail(struct sorting_job *j, const struct job_notice *notice)
+{
+	j->notice = *notice;
 	buf_clear(&j->actions);
-	buf_printf(&j->outcome, " refused=%s", status);
+	buf_printf(&j->outcome, " refused=%.*s", BYTES_ARG(notice->status));
 	if (j->take.sender.len == 0) {
 		double_bounce(j);
-	} else if (!wants_failure(j)) {
-		add_reason(j, SORT_DONE, text);
-		job_sorted(j);
-	} else {
-		add_reason(j, SORT_DONE, text);
-		if (buf_len(&j->header) > 0)
-			bounce_begin(j);
-		else
-			read_header(j);
+		return;
 	}
+	add_reason(j, SORT_DONE, notice->text);
+	if (is_wanted(j, DSN_FAILED))
+		tell(j);
+	else
+		job_sorted(j);
+}
+
+static void send_back(struct sorting_job *j, const char *status, struct bytes text)
+{
+	fail(j, &(struct job_notice){.status = bytes_of_text(status), .text = text});
 }
 
 /* ---- deciding ---- */
@@ -345,7 +361,7 @@ static void take_header(struct sorting_job *j, const struct answer *a)
 	if (a->result == OK)
 		buf_append(&j->header,
 		           bytes_first(a->queue_read.chunk, header_len(a->queue_read.chunk)));
-	if (j->refusal.status)
+	if (j->notice.status.len > 0)
 		bounce_begin(j);
 	else if (is_looping(j))
 		send_back(j, "5.4.6",
@@ -443,12 +459,63 @@ static bool is_place_only(const struct sorting_job *j)
 	return j->take.origin.len > 0 && bytes_equal(j->take.origin, j->take.rcpt);
 }
 
-static void start(struct sorting_job *j)
+static struct bytes or_else(struct bytes given, const char *else_text)
+{
+	return given.len > 0 ? given : bytes_of_text(else_text);
+}
+
+static struct job_notice notice_of(const struct sorting_job *j, enum dsn_action action,
+                                   const char *status, const char *text)
+{
+	return (struct job_notice){.action = action,
+	                           .status = or_else(j->take.status, status),
+	                           .text = or_else(j->take.reply, text),
+	                           .remote = j->take.remote};
+}
+
+/* Tells the sender, if it wants to know, and ends with the action that stands in j->actions. */
+static void inform(struct sorting_job *j, const struct job_notice *notice)
+{
+	if (j->take.sender.len == 0 || !is_wanted(j, notice->action)) {
+		job_sorted(j);
+		return;
+	}
+	j->notice = *notice;
+	buf_append_text(&j->outcome, " notice=yes");
+	tell(j);
+}
+
+static void start_failed(struct sorting_job *j)
+{
+	struct job_notice notice = notice_of(j, DSN_FAILED, "5.0.0",
+	                                     "it could not be delivered, and no reason was given");
+
+	fail(j, &notice);
+}
+
+static void start_delayed(struct sorting_job *j)
+{
+	struct job_notice notice = notice_of(j, DSN_DELAYED, "4.0.0",
+	                                     "it could not be delivered so far");
+
+	buf_u8(&j->actions, SORT_CARRY_ON);
+	buf_append_text(&j->outcome, " delayed");
+	inform(j, &notice);
+}
+
+static void start_done(struct sorting_job *j, enum dsn_action action, const char *status)
+{
+	struct job_notice notice = notice_of(j, action, status, "");
+
+	add_reason(j, SORT_DONE, BYTES("delivered"));
+	inform(j, &notice);
+}
+
+static void start_route(struct sorting_job *j)
 {
 	bool expired = j->now - j->take.queued > j->config->queue_lifetime_ms;
 
 	if (config_address_canonical(j->take.rcpt, &j->arena, &j->rcpt) != OK) {
-		j->rcpt = j->take.rcpt;
 		send_back(j, "5.1.3", BYTES("this is no address"));
 	} else if (is_place_only(j) && expired) {
 		j->state = JOB_ROOM;
@@ -457,6 +524,19 @@ static void start(struct sorting_job *j)
 		take_room(j, &(struct answer){.kind = ASK_ROUTE});
 	} else {
 		expand(j);
+	}
+}
+
+static void start(struct sorting_job *j)
+{
+	j->rcpt = j->take.rcpt;
+	switch (j->take.task) {
+	case SORT_TASK_ROUTE: start_route(j); break;
+	case SORT_TASK_FAILED: start_failed(j); break;
+	case SORT_TASK_DELAYED: start_delayed(j); break;
+	case SORT_TASK_RELAYED: start_done(j, DSN_RELAYED, "2.1.9"); break;
+	case SORT_TASK_EXPANDED: start_done(j, DSN_DELIVERED, "2.1.5"); break;
+	default: hold(j, BYTES("the store gave a task that the sorter does not know")); break;
 	}
 }
 

@@ -19,10 +19,12 @@ enum job_state {
 
 enum { JOB_ASKS = 16, JOB_SPOOL = 1 };
 
-/* Why a mail goes back. */
-struct job_refusal {
-	const char *status;
-	struct bytes text;
+/* What the sender is told, and why. */
+struct job_notice {
+	enum dsn_action action;
+	struct bytes status; /* empty: there is nothing to tell */
+	struct bytes text;   /* our reason, or the last host's reply */
+	struct bytes remote; /* that host; empty: we ourselves decided, or it was never reached */
 };
 
 struct sorting_job {
@@ -46,10 +48,10 @@ struct sorting_job {
 	struct buf outcome;
 	bool last_resort; /* SORTED was refused; this is the HOLD in its place */
 
-	struct buf header;          /* of the mail, as far as it is read */
-	struct job_refusal refusal; /* status NULL: none */
+	struct buf header; /* of the mail, as far as it is read */
+	struct job_notice notice;
 
-	struct dsn dsn; /* the bounce */
+	struct dsn dsn; /* the bounce, or another notice */
 	struct dsn_recipient dsn_recipient;
 	struct summary_builder *builder;
 	struct buf trace, encoded, out; /* out: of the bounce, not spooled yet */
@@ -64,8 +66,7 @@ void job_read(struct sorting_job *j, uint64_t offset, size_t len);
 void job_sorted(struct sorting_job *j);
 void job_defer(struct sorting_job *j, uint32_t seconds, struct bytes reason);
 
-/* bounce.c: sends the mail back, j->refusal says why and j->header is there; ends in
- * job_sorted(). */
+/* bounce.c: tells the sender, j->notice says what and j->header is there; ends in job_sorted(). */
 void bounce_begin(struct sorting_job *j);
 void bounce_answer(struct sorting_job *j, const struct answer *a);
 

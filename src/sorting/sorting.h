@@ -21,6 +21,9 @@
  *	an account whose quota stays used   tried again; a bounce after queue.lifetime
  *	    up
  *
+ *	FAILED, DELAYED, RELAYED, EXPANDED  the sender is told (RFC 3461, 3464) unless NOTIFY says no or
+ *	                                    there is none; FAILED also asks what `nobody` asks above
+ *
  * Every way ends in one SORTED, so that the lease ends, too; only when the store died (LOST) or
  * gave the entry to somebody else (NOT_FOUND) there is nothing to say. The mail is opened only
  * for a bounce and for the loop check. */
