@@ -29,6 +29,7 @@ struct recent {
 struct grant {
 	uint64_t session, account;
 	unsigned front, worker;
+	struct bytes peer; /* where it logged in from; empty when said again */
 };
 
 enum stage {

@@ -25,6 +25,7 @@ enum {
 	WAITING_NETWORK_MAX = WAITING_MAX / 3,
 	RECENT_MS = 60 * 60 * 1000,
 	RIGHT_MAILBOXES = 1,
+	RIGHT_SENDING = 2,
 	NAME_MAX_OCTETS = LIMIT_USER + LIMIT_DOMAIN + 2,
 };
 
@@ -196,7 +197,8 @@ void keeper_say_grant(struct keeper *k, const struct grant *g, uint32_t number)
 	a.grant.front = (uint8_t)g->front;
 	a.grant.worker = (uint8_t)g->worker;
 	a.grant.account = g->account;
-	a.grant.rights = RIGHT_MAILBOXES;
+	a.grant.rights = RIGHT_MAILBOXES | RIGHT_SENDING;
+	a.grant.peer = g->peer;
 	ask_store(k, &a);
 }
 
@@ -205,7 +207,8 @@ static void right(struct keeper *k, struct request *q)
 	struct grant g = {.session = q->session,
 	                  .front = channel_peer(q->channel),
 	                  .worker = channel_peer_worker(q->channel),
-	                  .account = q->account};
+	                  .account = q->account,
+	                  .peer = bytes_of(q->ip.octets, sizeof(q->ip.octets))};
 	char text[NAME_MAX_OCTETS];
 
 	if (cancelled(q)) {

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "store/internal.h"
+#include "store/life.h"
 
 enum { ROWS_MAX = LIMIT_LIST - 4096 };
 
@@ -11,7 +11,7 @@ static const char *const state_names[ENTRY_STATES] = {"ready", "held", "carry", 
 
 /* ---- rows ---- */
 
-static json_t *text_of(struct bytes b)
+json_t *admin_text(struct bytes b)
 {
 	json_t *t = json_stringn(b.ptr ? b.ptr : "", b.len);
 
@@ -19,12 +19,11 @@ static json_t *text_of(struct bytes b)
 }
 
 /* Appends the object and lets go of it; false: the page is full. */
-static bool row(struct job *j, struct buf *rows, json_t *object)
+bool admin_row(struct buf *rows, json_t *object)
 {
 	char *text = json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER);
 	bool fits = text && buf_len(rows) + strlen(text) + 1 <= ROWS_MAX;
 
-	(void)j;
 	if (fits) {
 		buf_append_text(rows, text);
 		buf_append_char(rows, '\n');
@@ -34,7 +33,7 @@ static bool row(struct job *j, struct buf *rows, json_t *object)
 	return fits;
 }
 
-static void rows_done(struct job *j, struct buf *rows)
+void admin_rows_done(struct job *j, struct buf *rows)
 {
 	j->answer.admin.rows = arena_copy(&j->arena, buf_bytes(rows));
 	buf_done(rows);
@@ -65,8 +64,8 @@ static enum result admin_status(struct store *s, struct job *j, struct why *why)
 	              "log_octets", (json_int_t)octets, "space_octets", (json_int_t)space,
 	              "disk_full", blob_log_full(s->log), "spool_octets",
 	              (json_int_t)s->spool_octets);
-	row(j, &rows, o);
-	rows_done(j, &rows);
+	admin_row(&rows, o);
+	admin_rows_done(j, &rows);
 	return OK;
 }
 
@@ -86,7 +85,7 @@ static json_t *account_row(const struct account *a)
 	for (size_t i = 0; i < a->mailbox_count; i++)
 		messages += a->mailboxes[i]->now.messages;
 	return json_pack("{s:I,s:o,s:I,s:I,s:b,s:I,s:I}", "id", (json_int_t)a->id, "address",
-	                 text_of(a->now.address), "quota", (json_int_t)a->now.quota, "used",
+	                 admin_text(a->now.address), "quota", (json_int_t)a->now.quota, "used",
 	                 (json_int_t)a->now.used, "suspended", (int)a->now.suspended, "mailboxes",
 	                 (json_int_t)a->mailbox_count, "messages", (json_int_t)messages);
 }
@@ -107,12 +106,12 @@ static enum result admin_account_list(struct store *s, struct job *j, struct why
 	}
 	qsort(list, count, sizeof(*list), by_id);
 	for (size_t i = 0; i < count; i++) {
-		if (!row(j, &rows, account_row(list[i]))) {
+		if (!admin_row(&rows, account_row(list[i]))) {
 			j->answer.admin.next = list[i - 1]->id;
 			break;
 		}
 	}
-	rows_done(j, &rows);
+	admin_rows_done(j, &rows);
 	return OK;
 }
 
@@ -141,9 +140,9 @@ static json_t *queue_row(struct store *s, struct db_query *q)
 	                 : state < ENTRY_STATES ? state_names[state]
 	                                        : "?",
 	                 "due_ms", (json_int_t)db_i64(q, 3), "tries", (json_int_t)db_u64(q, 4),
-	                 "queued_ms", (json_int_t)db_i64(q, 5), "sender", text_of(db_bytes(q, 6)),
-	                 "recipient", text_of(db_bytes(q, 7)), "origin", text_of(db_bytes(q, 8)),
-	                 "reason", text_of(db_bytes(q, 9)), "size", (json_int_t)db_u64(q, 10));
+	                 "queued_ms", (json_int_t)db_i64(q, 5), "sender", admin_text(db_bytes(q, 6)),
+	                 "recipient", admin_text(db_bytes(q, 7)), "origin", admin_text(db_bytes(q, 8)),
+	                 "reason", admin_text(db_bytes(q, 9)), "size", (json_int_t)db_u64(q, 10));
 }
 
 static enum result admin_queue_list(struct store *s, struct job *j, struct why *why)
@@ -154,14 +153,14 @@ static enum result admin_queue_list(struct store *s, struct job *j, struct why *
 
 	db_bind(q, "u", j->ask.admin.number);
 	while (db_next(q)) {
-		if (!row(j, &rows, queue_row(s, q))) {
+		if (!admin_row(&rows, queue_row(s, q))) {
 			j->answer.admin.next = last;
 			db_end(q);
 			break;
 		}
 		last = db_u64(q, 0);
 	}
-	rows_done(j, &rows);
+	admin_rows_done(j, &rows);
 	return db_failed(j->reader->db, why);
 }
 
@@ -186,9 +185,9 @@ static enum result admin_queue_show(struct store *s, struct job *j, struct why *
 		return why_set(why, NOT_FOUND, "there is no queue entry %llu",
 		               (unsigned long long)id);
 	}
-	row(j, &rows, queue_row(s, q));
+	admin_row(&rows, queue_row(s, q));
 	db_end(q);
-	rows_done(j, &rows);
+	admin_rows_done(j, &rows);
 	return OK;
 }
 
@@ -400,6 +399,12 @@ static const struct {
         [ADMIN_FILE_PUT] = {ADMIN_READ, admin_file_put},
         [ADMIN_CHECKPOINT] = {ADMIN_HERE, admin_image},
         [ADMIN_SWEEP] = {ADMIN_WRITE, admin_sweep},
+        [ADMIN_INCIDENTS] = {ADMIN_READ, admin_incidents},
+        [ADMIN_INCIDENT_SHOW] = {ADMIN_READ, admin_incident_show},
+        [ADMIN_INCIDENT_CLOSE] = {ADMIN_WRITE, admin_incident_close},
+        [ADMIN_INCIDENT_ACK] = {ADMIN_WRITE, admin_incident_ack},
+        [ADMIN_SENDING] = {ADMIN_READ, admin_sending},
+        [ADMIN_TRACE] = {ADMIN_HERE, admin_trace},
 };
 
 enum result run_admin(struct store *s, struct job *j, struct why *why)

@@ -3,11 +3,11 @@
  * effect, replay repeats it. */
 #include <string.h>
 
-#include "store/internal.h"
+#include "store/life.h"
 
-enum { SCHEMA = 1 }; /* raise it with any change below: the index is then made anew from the log */
+enum { SCHEMA = 2 }; /* raise it with any change below: the index is then made anew from the log */
 
-#define SCHEMA_TEXT "1"
+#define SCHEMA_TEXT "2"
 
 static const char schema[] =
         "CREATE TABLE meta(id INTEGER PRIMARY KEY, lsn, segment, offset,"
@@ -35,6 +35,18 @@ static const char schema[] =
         "CREATE TABLE delivered(mail, account, PRIMARY KEY(mail, account)) WITHOUT ROWID;"
         "CREATE TABLE answer(seq INTEGER PRIMARY KEY, key BLOB, mail, uidvalidity, uid, at);"
         "CREATE TABLE segment(id INTEGER PRIMARY KEY, live);"
+        /* what is known beside mail: store/life.h */
+        "CREATE TABLE incident(id INTEGER PRIMARY KEY, kind, key BLOB, facts BLOB, since, last,"
+        " until, count, relapses, acked_at, acked_by BLOB);"
+        "CREATE INDEX incident_key ON incident(kind, key);"
+        "CREATE TABLE sent(owner, at, messages, recipients, fresh, unknown, results,"
+        " PRIMARY KEY(owner, at)) WITHOUT ROWID;"
+        "CREATE TABLE sent_day(owner, at, messages, recipients, fresh, unknown, results,"
+        " PRIMARY KEY(owner, at)) WITHOUT ROWID;"
+        "CREATE TABLE correspondent(owner, address BLOB, first, last, count,"
+        " PRIMARY KEY(owner, address)) WITHOUT ROWID;"
+        "CREATE TABLE network(owner, network BLOB, first, last, count,"
+        " PRIMARY KEY(owner, network)) WITHOUT ROWID;"
         "PRAGMA user_version=" SCHEMA_TEXT ";";
 
 enum result schema_make(struct db *db, struct why *why)
@@ -160,6 +172,7 @@ static enum result apply_account_gone(struct store *s, const struct change_accou
 	q = db_query(s->db, "DELETE FROM subscription WHERE account=?");
 	db_bind(q, "u", c->id);
 	db_execute(q);
+	sending_gone(s, c->id);
 	if (a) {
 		a->next.gone = true;
 		account_touch(s, a);
@@ -578,6 +591,14 @@ enum result change_apply(struct store *s, const struct change *c, const struct b
 	case CHANGE_KEYS_GONE: return apply_keys_gone(s, &c->keys_gone);
 	case CHANGE_DELIVERED: return apply_delivered(s, &c->delivered);
 	case CHANGE_VANISHED_GONE: return apply_vanished_gone(s, &c->vanished_gone, why);
+	case CHANGE_INCIDENT: return incident_apply(s, &c->incident);
+	case CHANGE_INCIDENT_GONE: return incident_gone_apply(s, &c->incident_gone);
+	case CHANGE_SENT: return sent_apply(s, &c->sent);
+	case CHANGE_SENT_DAY: return sent_day_apply(s, &c->sent_day);
+	case CHANGE_CORRESPONDENTS: return correspondents_apply(s, &c->correspondents);
+	case CHANGE_CORRESPONDENTS_GONE:
+		return correspondents_gone_apply(s, &c->correspondents_gone);
+	case CHANGE_NETWORK: return network_apply(s, &c->network);
 	case CHANGE_NONE: break;
 	}
 	return why_set(why, DAMAGED, "an effect of unknown kind %d", (int)c->kind);
@@ -672,6 +693,7 @@ void change_publish(struct store *s, const struct change *c)
 		            c->entry_state.tries);
 		break;
 	case CHANGE_ENTRY_GONE: queue_gone(s, c->entry_gone.id); break;
+	case CHANGE_INCIDENT: incident_publish(s, &c->incident); break;
 	case CHANGE_KEY: publish_key(s, &c->key); break;
 	case CHANGE_KEYS_GONE: publish_keys_gone(s, &c->keys_gone); break;
 	default: break;

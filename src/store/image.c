@@ -134,6 +134,57 @@ static void row_delivered(struct db_query *q, struct change *c)
 	c->delivered = (struct change_delivered){db_u64(q, 0), db_u64(q, 1)};
 }
 
+static void row_incident(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_INCIDENT;
+	c->incident = (struct change_incident){db_u64(q, 0),
+	                                       (uint32_t)db_u64(q, 1),
+	                                       db_bytes(q, 2),
+	                                       db_bytes(q, 3),
+	                                       db_i64(q, 4),
+	                                       db_i64(q, 5),
+	                                       db_i64(q, 6),
+	                                       db_u64(q, 7),
+	                                       (uint32_t)db_u64(q, 8),
+	                                       db_i64(q, 9),
+	                                       db_bytes(q, 10)};
+}
+
+static void row_sent(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_SENT;
+	c->sent = (struct change_sent){db_u64(q, 0),           db_i64(q, 1),
+	                               (uint32_t)db_u64(q, 2), (uint32_t)db_u64(q, 3),
+	                               (uint32_t)db_u64(q, 4), (uint32_t)db_u64(q, 5),
+	                               (uint32_t)db_u64(q, 6)};
+}
+
+static void row_sent_day(struct db_query *q, struct change *c)
+{
+	row_sent(q, c);
+	c->kind = CHANGE_SENT_DAY; /* the same fields */
+}
+
+static void row_correspondent(struct db_query *q, struct change *c)
+{
+	static _Thread_local char row[4 + LIMIT_ADDRESS + 24];
+	struct buf b = {.ptr = row, .size = sizeof(row)};
+
+	buf_block(&b, bytes_first(db_bytes(q, 1), LIMIT_ADDRESS));
+	buf_u64(&b, (uint64_t)db_i64(q, 2));
+	buf_u64(&b, (uint64_t)db_i64(q, 3));
+	buf_u64(&b, db_u64(q, 4));
+	c->kind = CHANGE_CORRESPONDENTS;
+	c->correspondents = (struct change_correspondents){db_u64(q, 0), buf_bytes(&b)};
+}
+
+static void row_network(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_NETWORK;
+	c->network = (struct change_network){db_u64(q, 0), db_bytes(q, 1), db_i64(q, 2),
+	                                     db_i64(q, 3), (uint32_t)db_u64(q, 4)};
+}
+
 static void row_key(struct db_query *q, struct change *c)
 {
 	c->kind = CHANGE_KEY;
@@ -167,6 +218,19 @@ static const struct {
         {"SELECT mail, account FROM delivered ORDER BY mail, account", row_delivered},
         {"SELECT key, mail, uidvalidity, uid, at FROM answer ORDER BY seq", row_key},
         {MAILBOX_COLUMNS " ", row_mailbox},
+        {"SELECT id, kind, key, facts, since, last, until, count, relapses, acked_at, acked_by"
+         " FROM incident ORDER BY id",
+         row_incident},
+        {"SELECT owner, at, messages, recipients, fresh, unknown, results FROM sent"
+         " ORDER BY owner, at",
+         row_sent},
+        {"SELECT owner, at, messages, recipients, fresh, unknown, results FROM sent_day"
+         " ORDER BY owner, at",
+         row_sent_day},
+        {"SELECT owner, address, first, last, count FROM correspondent ORDER BY owner, address",
+         row_correspondent},
+        {"SELECT owner, network, first, last, count FROM network ORDER BY owner, last, network",
+         row_network},
 };
 
 static bool each_row(struct each *e, const char *sql, row_function *row)

@@ -110,7 +110,8 @@ struct spool {
 struct session {
 	uint64_t id;
 	struct store_peer peer;
-	uint64_t account; /* granted; 0: none */
+	uint64_t account; /* granted: its mailboxes; 0: none */
+	uint64_t sender;  /* granted: sending as it; 0: none */
 	struct spool *spools;
 	unsigned busy;    /* jobs that use a spool of it */
 	bool ended;       /* freed when the last such job is done */
@@ -140,6 +141,7 @@ struct job {
 	struct arena arena; /* ask, answer and what making it needs */
 	time_ms now;
 	uint64_t account_id;     /* of the session's grant; 0: none is needed */
+	uint64_t owner;          /* COMMIT, SENDER: whose mail (store/life.h) */
 	struct account *account; /* ... while it runs */
 	struct session *session; /* whose spool it has */
 	struct spool *spool;
@@ -154,6 +156,7 @@ struct job {
 	struct change *changes;
 	size_t change_count, change_size;
 	struct buf block;
+	struct buf notes; /* for the ledger, once it is durable */
 	bool urgent; /* may use the reserve */
 	bool alone;  /* names or accounts change: the group ends with it */
 	bool again;  /* a view is behind: end the group, then run it again */
@@ -245,6 +248,16 @@ struct store {
 		struct buf emptied;    /* segments that nothing lives in: uint32_t each */
 		uint64_t emptied_lsn;  /* an image beyond it lets them go */
 	} upkeep;
+
+	/* what is known beside mail (store/life.h) */
+	struct map incidents;            /* kind, key: struct open_incident; the open ones */
+	struct buf incidents_over;       /* numbers of those closed, for the queue */
+	uint64_t incident_group;         /* the writer's: the last group that changed one */
+	struct map correspondent_counts; /* the writer's; owner: uint64_t, about */
+	struct map networks_seen;        /* owner, network: when it was last noted */
+	struct ledger *ledger;           /* NULL: this store keeps none */
+	struct job_list traces;          /* TRACE asks, for the ledger's thread */
+	struct reader ledger_reader;     /* of that thread */
 
 	struct reader readers[STORE_READERS];
 	uint32_t lives[PEERS]; /* how often each peer died */
@@ -455,6 +468,12 @@ job_function run_subscribe, run_status, run_watch, run_uids, run_flags, run_summ
 job_function run_changes, run_flags_set, run_expunge, run_append, run_copy, run_mailbox_limits;
 job_function run_session_end, run_credential, run_credential_set, run_grant;
 job_function run_take, run_queue_read, run_sorted, run_admin, take_read;
+
+struct json_t;
+/* Appends the object as a line and lets go of it; false: the page is full. */
+bool admin_row(struct buf *rows, struct json_t *object);
+void admin_rows_done(struct job *j, struct buf *rows); /* rows become the answer's */
+struct json_t *admin_text(struct bytes b);             /* a JSON string; what is not UTF-8 is said so */
 
 job_function admin_account_quota, admin_account_suspend, admin_account_remove;
 

@@ -118,7 +118,7 @@ enum result correspondents_gone_apply(struct store *s, const struct change_corre
 struct ledger_event {
 	enum ledger_reason reason;
 	uint64_t mail, session;
-	struct bytes ip; /* 16 octets of struct ip, or empty */
+	struct bytes ip;                       /* 16 octets of struct ip, or empty */
 	struct bytes sender, rcpt, message_id; /* rcpt: one, or several separated by blanks */
 	struct bytes text; /* key=value words; a value with blanks in double quotes */
 	int64_t at;        /* 0: now */
@@ -128,7 +128,8 @@ struct ledger_event {
 void ledger_note(struct job *j, const struct ledger_event *e);
 /* Locked: at once. */
 void ledger_put(struct store *s, const struct ledger_event *e);
-void ledger_publish(struct store *s, struct job *j); /* writer.c's publish; locked */
-void ledger_free(struct store *s);
+void ledger_publish(struct store *s, struct job *j);        /* writer.c's publish; locked */
+void ledger_begin(struct store *s, struct file_system *fs); /* NULL: none is kept */
+void ledger_free(struct store *s);                          /* what waits is written first */
 
 #endif

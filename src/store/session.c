@@ -1,7 +1,7 @@
 /* Who may do what, and who wants to hear of changes. */
-#include "store/internal.h"
+#include "store/life.h"
 
-enum { RIGHT_MAILBOXES = 1 };
+enum { RIGHT_MAILBOXES = 1, RIGHT_SENDING = 2 };
 
 enum result run_grant(struct store *s, struct job *j, struct why *why)
 {
@@ -15,6 +15,8 @@ enum result run_grant(struct store *s, struct job *j, struct why *why)
 	if (!session)
 		return why_set(why, DENIED, "that is another process's session");
 	session->account = g->rights & RIGHT_MAILBOXES ? g->account : 0;
+	session->sender = g->rights & RIGHT_SENDING ? g->account : 0;
+	sending_login(s, g->account, g->peer);
 	return OK;
 }
 

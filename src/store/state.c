@@ -1,6 +1,6 @@
 /* Accounts and mailboxes in memory: all of them, always. Limit: some 300 octets a mailbox. */
 #include "base/text.h"
-#include "store/internal.h"
+#include "store/life.h"
 
 /* ---- finding ---- */
 
@@ -443,6 +443,7 @@ enum result state_load(struct store *s, struct why *why)
 	load_segments(s);
 	store_hold(s);
 	load_queue(s);
+	incident_load(s);
 	state_publish(s);
 	store_let(s);
 	return db_failed(s->db, why);

@@ -1,7 +1,7 @@
 /* Opening, and the table ask -> function. */
 #include <stdio.h>
 
-#include "store/internal.h"
+#include "store/life.h"
 
 static const char index_name[] = "index.db";
 static const char broken_name[] = "index.broken"; /* it is there: make the index anew */
@@ -54,6 +54,9 @@ static const struct verb verbs[ASK_COUNT] = {
         [ASK_QUEUE_READ] = {WAY_READ, false, run_queue_read},
         [ASK_SORTED] = {WAY_WRITE, false, run_sorted},
         [ASK_ADMIN] = {WAY_HERE, false, run_admin},
+        [ASK_SENDER] = {WAY_READ, false, run_sender},
+        [ASK_INCIDENT] = {WAY_WRITE, false, run_incident},
+        [ASK_LEDGER] = {WAY_HERE, false, run_ledger},
 };
 
 /* ---- being asked ---- */
@@ -191,6 +194,8 @@ void store_ask(struct store *s, struct store_peer from, const struct ask *a, tim
 		result = why_set(&why, INVALID, "the store does not answer this");
 	else if (v->granted)
 		result = check_grant(s, j, &why);
+	else if (a->kind == ASK_COMMIT || a->kind == ASK_SENDER)
+		j->owner = sending_owner(s, j);
 	if (result == OK && (v->way == WAY_HERE || v->way == WAY_VIEW)) {
 		answered = run_here(s, j, v, &result, &why);
 		if (!answered)
@@ -519,6 +524,8 @@ static void close_all(struct store *s)
 {
 	state_done(s);
 	queue_done(s);
+	incident_done(s);
+	sending_done(s);
 	blob_log_free(&s->log);
 	db_free(&s->db);
 }
@@ -553,6 +560,8 @@ static enum result open_readers(struct store *s, struct why *why)
 
 	for (unsigned i = 0; result == OK && i < count && i < STORE_READERS; i++)
 		result = db_open(s->fs, index_name, DB_READ, &s->readers[i].db, why);
+	if (result == OK && s->ledger)
+		result = db_open(s->fs, index_name, DB_READ, &s->ledger_reader.db, why);
 	s->own.db = s->db;
 	return result;
 }
@@ -576,6 +585,8 @@ static struct store *store_new(struct file_system *fs, const struct store_option
 	job_list_init(&s->reads);
 	job_list_init(&s->done);
 	job_list_init(&s->takers);
+	job_list_init(&s->traces);
+	ledger_begin(s, o->ledger);
 	return s;
 }
 
@@ -646,6 +657,10 @@ void store_free(struct store **store)
 	drop_jobs(s, &s->reads);
 	drop_jobs(s, &s->done);
 	drop_jobs(s, &s->takers);
+	drop_jobs(s, &s->traces);
+	ledger_free(s);
+	db_free(&s->ledger_reader.db);
+	buf_done(&s->ledger_reader.buf);
 	for (size_t at = 0; (e = map_each(&s->sessions, &at)); at = 0)
 		session_end(s, e->value);
 	map_done(&s->sessions);

@@ -33,6 +33,7 @@ struct store_peer {
 struct store_options {
 	const struct config *config; /* borrowed until store_config gives another */
 	struct file_system *etc;     /* ADMIN_FILE_PUT writes here; NULL: it is DENIED */
+	struct file_system *ledger;  /* the data folder once more: the ledger's; NULL: none is kept */
 	uint8_t seed[16];            /* random: leases, uidvalidity never meet an old one */
 	unsigned readers;            /* 1 to STORE_READERS */
 	uint64_t segment_size;       /* 0: the configuration's; the simulator wants it small */
@@ -69,6 +70,10 @@ bool store_write_waits(struct store *s);
 /* Work for a reader: runs one; false: nothing waits. */
 bool store_read_step(struct store *s, unsigned reader);
 bool store_read_waits(struct store *s);
+
+/* Work for the ledger's thread: writes a batch of events, answers a TRACE. */
+bool store_ledger_step(struct store *s);
+bool store_ledger_waits(struct store *s);
 
 /* The next answer or event; what it borrows is good until the next call. */
 bool store_next_answer(struct store *s, struct store_peer *ret_to, struct answer *ret);

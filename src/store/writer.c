@@ -20,7 +20,7 @@
  *	the sync                     everybody gets LOST, the store ends; never tried again
  *	the index's commit after 3   the same; the next start replays the log
  */
-#include "store/internal.h"
+#include "store/life.h"
 
 /* ---- jobs ---- */
 
@@ -82,6 +82,7 @@ void job_free(struct store *s, struct job *j)
 	}
 	arena_done(&j->arena);
 	buf_done(&j->block);
+	buf_done(&j->notes);
 	memory_free(j->changes);
 	memory_free(j);
 }
@@ -139,6 +140,7 @@ void store_fail(struct store *s, const struct why *why)
 	lose(s, &s->writes, why);
 	lose(s, &s->reads, why);
 	lose(s, &s->takers, why);
+	lose(s, &s->traces, why);
 	store_let(s);
 }
 
@@ -255,6 +257,7 @@ static void job_reset(struct job *j)
 	j->took.size = 0;
 	j->bulk[0] = j->bulk[1] = NULL;
 	buf_clear(&j->block);
+	buf_clear(&j->notes);
 }
 
 static enum step run_job(struct store *s, struct job *j, struct why *why, enum result *ret)
@@ -356,6 +359,7 @@ static void publish(struct store *s, struct job_list *group)
 	for (j = group->first; j; j = j->next) {
 		for (size_t i = 0; i < j->change_count; i++)
 			change_publish(s, &j->changes[i]);
+		ledger_publish(s, j);
 	}
 	state_publish(s);
 	while ((j = job_take(group)))

@@ -1,0 +1,45 @@
+/* The ledger's inside, for ledger.c and trace.c; who writes into it uses store/life.h. */
+#ifndef STORE_LEDGER_H
+#define STORE_LEDGER_H
+
+#include "store/life.h"
+
+enum { LEDGER_NAME = 32 }; /* "ledger/2026-11-23.db" */
+
+/* What the keys of seek are about. */
+enum ledger_by {
+	LEDGER_BY_MAIL = 'm',
+	LEDGER_BY_SESSION = 's',
+	LEDGER_BY_IP = 'p',
+	LEDGER_BY_ADDRESS = 'a', /* sender or recipient */
+	LEDGER_BY_MESSAGE_ID = 'i',
+};
+
+struct ledger {
+	struct file_system *fs;
+	/* locked */
+	struct buf pending;
+	size_t waiting; /* events in pending */
+	time_ms since;  /* the first of them came */
+	time_ms not_before;
+	uint64_t dropped, written;
+	struct why failure; /* the last one */
+	/* the thread's own */
+	struct buf writing;
+	struct db *today;
+	int64_t day; /* of today: days since 1970 */
+	uint64_t next_event;
+	bool prune;
+};
+
+uint64_t ledger_key(char what, struct bytes text); /* ASCII letters folded; below 2^63 */
+uint64_t ledger_key_u64(char what, uint64_t number);
+/* Makes or opens a day's file for reading and writing. */
+enum result ledger_open(struct ledger *l, const char *name, struct db **ret,
+                        struct why *why) MUST_USE;
+/* "ledger/2026-11-23.db" ..., the oldest first. */
+size_t ledger_days(struct ledger *l, struct arena *arena, const char ***ret_names);
+
+void trace_step(struct store *s, struct ledger *l); /* trace.c: answers one TRACE, if one waits */
+
+#endif
