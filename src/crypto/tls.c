@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "crypto/openssl.h"
+#include "crypto/tls_inside.h"
 
 /* A certificate with its remote private key. */
 struct identity {
@@ -23,18 +24,6 @@ struct tls_context {
 	unsigned holders;
 	size_t ticket_key_count;
 	uint8_t ticket_keys[TLS_TICKET_KEYS * TLS_TICKET_KEY];
-};
-
-struct tls {
-	SSL *ssl;
-	struct tls_context *context;
-	struct bytes in; /* during a call: ciphertext not yet taken */
-	struct buf *out; /* during a call */
-	char version[64];
-	uint8_t exporter[TLS_EXPORTER];
-	uint8_t endpoint[TLS_ENDPOINT_MAX];
-	uint8_t endpoint_len;
-	bool exporter_known, broken, described;
 };
 
 enum { READ_PIECE = 16 * 1024, TICKET_SECONDS = 24 * 60 * 60 };
@@ -80,7 +69,7 @@ static int bio_create(BIO *bio)
 	return 1;
 }
 
-static BIO_METHOD *bio_method(void)
+BIO_METHOD *tls_bio_method(void)
 {
 	BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "hikyaku");
 
@@ -264,7 +253,7 @@ enum result tls_context_new(const struct tls_setup *setup, struct tls_context **
 	enum result r = setup->count ? OK : why_set(why, INVALID, "there is no certificate");
 
 	c->holders = 1;
-	c->bio = bio_method();
+	c->bio = tls_bio_method();
 	c->ssl = SSL_CTX_new(TLS_server_method());
 	if (!c->ssl)
 		crypto_die("OpenSSL has no TLS");
@@ -318,18 +307,25 @@ void tls_context_ticket_keys(struct tls_context *c, struct bytes keys)
 
 /* ---- connections ---- */
 
-struct tls *tls_new(struct tls_context *c)
+struct tls *tls_make(SSL_CTX *ssl, BIO_METHOD *method)
 {
 	struct tls *t = NEW(struct tls);
-	BIO *bio = BIO_new(c->bio);
+	BIO *bio = BIO_new(method);
 
-	t->ssl = SSL_new(c->ssl);
+	t->ssl = SSL_new(ssl);
 	if (!t->ssl || !bio)
 		crypto_die("out of memory");
-	t->context = tls_context_hold(c);
 	BIO_set_data(bio, t);
 	SSL_set_bio(t->ssl, bio, bio);
 	SSL_set_app_data(t->ssl, t);
+	return t;
+}
+
+struct tls *tls_new(struct tls_context *c)
+{
+	struct tls *t = tls_make(c->ssl, c->bio);
+
+	t->context = tls_context_hold(c);
 	SSL_set_accept_state(t->ssl);
 	if (c->ticket_key_count == 0) {
 		SSL_set_options(t->ssl, SSL_OP_NO_TICKET);
@@ -344,6 +340,7 @@ void tls_free(struct tls **t)
 		return;
 	SSL_free((*t)->ssl);
 	tls_context_free(&(*t)->context);
+	tls_client_context_free(&(*t)->client);
 	memory_wipe(*t, sizeof **t);
 	memory_free(*t);
 	*t = NULL;
@@ -354,6 +351,8 @@ static enum result broken(struct tls *t, struct why *why)
 	char text[160];
 
 	t->broken = true;
+	if (t->client)
+		tls_client_broke(t);
 	crypto_error_text(text, sizeof text);
 	return why_set(why, INVALID, "TLS: %s", text);
 }
@@ -435,7 +434,9 @@ static void describe(struct tls *t)
 	                                                       "EXPORTER-Channel-Binding", 24, NULL,
 	                                                       0, 0) == 1;
 	if (!SSL_session_reused(t->ssl))
-		t->endpoint_len = (uint8_t)endpoint_of(SSL_get_certificate(t->ssl), t->endpoint);
+		t->endpoint_len = (uint8_t)endpoint_of(t->client ? SSL_get0_peer_certificate(t->ssl)
+		                                                 : SSL_get_certificate(t->ssl),
+		                                       t->endpoint);
 	t->described = true;
 }
 

@@ -1,5 +1,5 @@
 /* TLS for servers, as a sealed engine: ciphertext in, plaintext out, and the other way round. No
- * sockets.
+ * sockets. For clients see crypto/tls_client.h.
  *
  *	struct tls_setup setup = {.certificates = pems, .count = n, .signer = &signer};
  *	tls_context_new(&setup, &context, &why);            one per configuration generation

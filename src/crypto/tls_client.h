@@ -47,8 +47,7 @@ bool tlsa_is_usable(const struct tlsa *t);
 struct tls_client_policy {
 	struct bytes sni; /* A-labels; empty: none is sent (an address literal) */
 	enum tls_client_mode mode;
-	const struct bytes
-	        *names; /* PKIX and DANE-TA: one of them must be the certificate's; A-labels */
+	const struct bytes *names; /* PKIX and DANE-TA: one must be the certificate's; none: sni */
 	size_t name_count;
 	const struct tlsa *records; /* DANE */
 	size_t record_count;
