@@ -19,6 +19,8 @@ struct scene {
 	uint8_t notify, ret;
 	bool full; /* no account has room */
 	time_ms age;
+	enum sort_task task;
+	const char *status, *reply, *remote, *orcpt;
 	enum result route, read, spool, sorted; /* results other than OK */
 	unsigned sorted_fails;                  /* how often SORTED says `sorted` before OK */
 	/* what happened */
@@ -63,14 +65,15 @@ static void put_actions(struct bytes actions, struct buf *out)
 	while (!wire_end(&w)) {
 		uint8_t action = wire_u8(&w);
 		uint32_t seconds = action == SORT_DEFER ? wire_u32(&w) : 0;
-		struct bytes first = wire_block(&w), second = {0};
+		struct bytes first = action == SORT_CARRY_ON ? (struct bytes){0} : wire_block(&w),
+		             second = {0};
 		if (action == SORT_REDIRECT || action == SORT_DELIVER)
 			second = wire_block(&w);
 		if (action == SORT_PLACE || action == SORT_DELIVER)
 			wire_u64(&w);
-		static const char *const names[] = {"place", "redirect", "defer",
-		                                    "hold",  "done",     "deliver"};
-		assert_true(action <= SORT_DELIVER);
+		static const char *const names[] = {"place", "redirect", "defer",   "hold",
+		                                    "done",  "deliver",  "carry on"};
+		assert_true(action <= SORT_CARRY_ON);
 		buf_printf(out, "%s %.*s", names[action], BYTES_ARG(first));
 		if (second.len > 0)
 			buf_printf(out, " %.*s", BYTES_ARG(second));
@@ -201,6 +204,13 @@ static void play(struct scene *s)
 	        .notify = s->notify,
 	        .ret = s->ret,
 	        .summary = buf_bytes(&summary),
+	        .task = (uint8_t)s->task,
+	        .status = bytes_of_text(s->status),
+	        .reply = bytes_of_text(s->reply),
+	        .remote = bytes_of_text(s->remote),
+	        .orcpt = bytes_of_text(s->orcpt),
+	        .attempted = now - 60000,
+	        .expires = now + DAY_MS,
 	};
 	struct sorting_job *j = sorting_job_new(c, &take, now);
 	run(s, j, now);
@@ -472,6 +482,154 @@ static void a_damaged_mail_is_still_sent_back(void **state)
 	end(&s);
 }
 
+static bool has(const struct buf *b, const char *part)
+{
+	return bytes_find(buf_bytes(b), bytes_of_text(part)) != BYTES_NONE;
+}
+
+static void a_failed_recipient_is_told(void **state)
+{
+	struct scene s = {.rcpt = "ken@far.test",
+	                  .task = SORT_TASK_FAILED,
+	                  .status = "5.1.1",
+	                  .reply = "550 5.1.1 <ken@far.test>: User unknown",
+	                  .remote = "mx.far.test",
+	                  .orcpt = "rfc822;Ken@far.test"};
+
+	play(&s);
+	assert_bytes(buf_bytes(&s.actions), BYTES("done 550 5.1.1 <ken@far.test>: User unknown;"));
+	assert_string_equal(s.bounce_rcpt, "sender@elsewhere.test");
+	assert_true(has(&s.bounce, "Action: failed\r\n"));
+	assert_true(has(&s.bounce, "Original-Recipient: rfc822;Ken@far.test\r\n"));
+	assert_true(has(&s.bounce, "Final-Recipient: rfc822; ken@far.test\r\n"));
+	assert_true(has(&s.bounce, "Status: 5.1.1\r\n"));
+	assert_true(has(&s.bounce, "Remote-MTA: dns; mx.far.test\r\n"));
+	assert_true(has(&s.bounce,
+	                "Diagnostic-Code: smtp; 550 5.1.1 <ken@far.test>: User unknown\r\n"));
+	assert_true(has(&s.bounce, "Last-Attempt-Date: "));
+	assert_false(has(&s.bounce, "Will-Retry-Until"));
+	assert_true(has(&s.bounce, "There is no such mailbox."));
+	assert_true(has(&s.bounce, "message/rfc822"));
+	assert_int_equal(s.routes, 0);
+	end(&s);
+}
+
+static void what_was_tried_to_the_end_says_so(void **state)
+{
+	struct scene s = {.rcpt = "ken@far.test",
+	                  .task = SORT_TASK_FAILED,
+	                  .status = "4.4.1",
+	                  .reply = "connect to mx.far.test: timed out"};
+
+	play(&s);
+	assert_true(has(&s.bounce, "until the time for it ran out"));
+	assert_true(has(&s.bounce,
+	                "Diagnostic-Code: x-hikyaku; connect to mx.far.test: timed out\r\n"));
+	assert_false(has(&s.bounce, "Remote-MTA"));
+	end(&s);
+}
+
+static void a_late_mail_is_told_once_and_goes_on(void **state)
+{
+	struct scene s = {.rcpt = "ken@far.test",
+	                  .task = SORT_TASK_DELAYED,
+	                  .status = "4.4.1",
+	                  .reply = "connect to mx.far.test: timed out"};
+
+	play(&s);
+	assert_bytes(buf_bytes(&s.actions), BYTES("carry on ;"));
+	assert_true(has(&s.bounce, "Action: delayed\r\n"));
+	assert_true(has(&s.bounce, "Will-Retry-Until: "));
+	assert_true(has(&s.bounce, "It is tried until "));
+	assert_true(has(&s.bounce, "text/rfc822-headers"));
+	end(&s);
+	/* Who did not ask for it in NOTIFY, and the null sender, are not told. */
+	expect((struct scene){.rcpt = "ken@far.test", .task = SORT_TASK_DELAYED, .notify = 4},
+	       "carry on ;");
+	expect((struct scene){.rcpt = "ken@far.test", .task = SORT_TASK_DELAYED, .sender = ""},
+	       "carry on ;");
+}
+
+static void success_is_told_to_who_asked(void **state)
+{
+	struct scene relayed = {.rcpt = "ken@far.test",
+	                        .task = SORT_TASK_RELAYED,
+	                        .notify = 2,
+	                        .reply = "250 2.0.0 taken",
+	                        .remote = "mx.far.test",
+	                        .ret = 1};
+
+	play(&relayed);
+	assert_bytes(buf_bytes(&relayed.actions), BYTES("done delivered;"));
+	assert_true(has(&relayed.bounce, "Action: relayed\r\n"));
+	assert_true(has(&relayed.bounce, "Status: 2.1.9\r\n"));
+	assert_true(has(&relayed.bounce, "text/rfc822-headers")); /* RET is of failures */
+	end(&relayed);
+	struct scene here = {
+	        .rcpt = "ken@example.test", .task = SORT_TASK_EXPANDED, .notify = 2 | 4};
+	play(&here);
+	assert_true(has(&here.bounce, "Action: delivered\r\n"));
+	end(&here);
+	expect((struct scene){.rcpt = "ken@far.test", .task = SORT_TASK_RELAYED},
+	       "done delivered;");
+	expect((struct scene){.rcpt = "ken@far.test", .task = SORT_TASK_RELAYED, .notify = 4},
+	       "done delivered;");
+}
+
+static void what_failed_and_was_a_bounce_is_postmasters(void **state)
+{
+	expect((struct scene){.rcpt = "ken@far.test",
+	                      .task = SORT_TASK_FAILED,
+	                      .sender = "",
+	                      .status = "5.1.1"},
+	       "redirect postmaster@example.test ken@far.test;");
+	expect((struct scene){.rcpt = "ken@far.test",
+	                      .task = SORT_TASK_FAILED,
+	                      .notify = 1,
+	                      .status = "5.1.1",
+	                      .reply = "550 no"},
+	       "done 550 no;");
+}
+
+static void japanese_mail_gets_japanese_notices(void **state)
+{
+	static const char *const mails[] = {
+	        "Content-Language: ja\r\nSubject: x\r\n\r\nbody\r\n",
+	        "Content-Type: text/plain; charset=ISO-2022-JP\r\n\r\nbody\r\n",
+	        "Subject: =?utf-8?B?44GT44KT44Gr44Gh44Gv?=\r\n\r\nbody\r\n",
+	        "Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nContent-Type: text/plain; "
+	        "charset=shift_jis\r\n\r\nbody\r\n--x--\r\n",
+	};
+
+	for (size_t i = 0; i < 4; i++) {
+		struct scene s = {.rcpt = "ken@far.test",
+		                  .task = SORT_TASK_FAILED,
+		                  .status = "5.1.1",
+		                  .reply = "550 5.1.1 User unknown",
+		                  .remote = "mx.far.test",
+		                  .mail = mails[i]};
+		play(&s);
+		assert_true(has(&s.bounce, "Content-Language: ja, en"));
+		end(&s);
+	}
+	struct scene english = {
+	        .rcpt = "ken@far.test", .task = SORT_TASK_FAILED, .status = "5.1.1"};
+	play(&english);
+	assert_true(has(&english.bounce, "Content-Language: en"));
+	end(&english);
+}
+
+static void a_utf8_address_makes_a_global_report(void **state)
+{
+	struct scene s = {
+	        .rcpt = "\xe5\xbd\xa6@far.test", .task = SORT_TASK_FAILED, .status = "5.1.1"};
+
+	play(&s);
+	assert_true(has(&s.bounce, "message/global-delivery-status"));
+	assert_true(has(&s.bounce, "Final-Recipient: utf-8; \xe5\xbd\xa6@far.test"));
+	end(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -490,6 +648,13 @@ int main(void)
 	        cmocka_unit_test(what_the_store_refuses_is_held),
 	        cmocka_unit_test(a_dead_store_ends_it),
 	        cmocka_unit_test(a_damaged_mail_is_still_sent_back),
+	        cmocka_unit_test(a_failed_recipient_is_told),
+	        cmocka_unit_test(what_was_tried_to_the_end_says_so),
+	        cmocka_unit_test(a_late_mail_is_told_once_and_goes_on),
+	        cmocka_unit_test(success_is_told_to_who_asked),
+	        cmocka_unit_test(what_failed_and_was_a_bounce_is_postmasters),
+	        cmocka_unit_test(japanese_mail_gets_japanese_notices),
+	        cmocka_unit_test(a_utf8_address_makes_a_global_report),
 	};
 	return TEST_MAIN(tests);
 }
