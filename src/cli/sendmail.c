@@ -60,6 +60,16 @@ static bool fits(struct bytes address)
 	return address.len > 0 && address.len <= LIMIT_ADDRESS;
 }
 
+/* Programs write all kinds of things into To; only in what was named as recipient nothing may be passed over. */
+static enum result no_address(const struct sendmail *s, struct bytes text, struct why *why)
+{
+	text = bytes_first(text, 100);
+	if (!s->in_header)
+		return why_set(why, INVALID, "\"%.*s\" is no address", BYTES_ARG(text));
+	sendmail_fail(s, 0, "\"%.*s\" in the header is no address: passed over", BYTES_ARG(text));
+	return OK;
+}
+
 enum result sendmail_add(struct sendmail *s, struct bytes list, struct bytes domain,
                          struct sendmail_list *to, struct why *why)
 {
@@ -68,16 +78,19 @@ enum result sendmail_add(struct sendmail *s, struct bytes list, struct bytes dom
 	enum result r = OK;
 
 	for (struct address *a = address_parse(list, &arena); a && r == OK; a = a->next) {
-		if (a->kind != ADDRESS_MAILBOX || (a->bare && a->local.len == 0))
+		if (a->kind != ADDRESS_MAILBOX)
 			continue;
+		if (a->bare && a->local.len == 0) {
+			r = no_address(s, a->name, why);
+			continue;
+		}
 		buf_clear(&text);
 		address_put(a, &text);
 		if (a->bare)
 			buf_printf(&text, "@%.*s", BYTES_ARG(domain));
 		if (!fits(buf_bytes(&text)) ||
 		    (a->bare && bytes_find_char(a->local, ' ') != BYTES_NONE))
-			r = why_set(why, INVALID, "\"%.*s\" is no address",
-			            BYTES_ARG(bytes_first(a->local, 100)));
+			r = no_address(s, a->local, why);
 		else if (to->count >= RECIPIENTS_MAX)
 			r = why_set(why, TOO_BIG, "more than %d recipients", RECIPIENTS_MAX);
 		else

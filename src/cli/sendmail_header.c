@@ -33,7 +33,7 @@ static void end_element(struct walk *w)
 
 	/* Several words without <> are a name without an address. */
 	if (address.len > 0 && !w->at && w->words == 1) {
-		bool own = bytes_equal(address, w->user);
+		bool own = w->own.len > 0 && bytes_equal(address, w->user);
 
 		buf_append(w->out, bytes_first(bytes_skip(w->value, w->copied),
 		                               (own ? w->first : w->last) - w->copied));
@@ -91,6 +91,7 @@ static size_t step(struct walk *w, size_t i)
 	case '"':
 		end = skip_quoted(w->value, i);
 		add_word(w, i, end);
+		w->at = true; /* a name, or it says its domain */
 		return end;
 	case ' ':
 	case '\t':
@@ -264,6 +265,7 @@ enum result sendmail_header_finish(struct sendmail *s, struct buf *header, struc
 	bool resent = is_resent(rest), has_from = false;
 	enum result r = OK;
 
+	s->in_header = true;
 	while (r == OK && header_next(&rest, &f))
 		r = take_field(s, &f, resent, &has_from, &out, why);
 	if (!has_from)

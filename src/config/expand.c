@@ -19,6 +19,18 @@ struct walk {
 	bool postmaster; /* the recipient is postmaster or abuse */
 };
 
+static struct bytes at_home(struct walk *w, struct bytes address)
+{
+	struct name n = name_of(w->config, address);
+	const struct config *c = w->config;
+
+	if (!tables_is_host(c, n.domain) ||
+	    n.local.len + 1 + c->domains.items[0].len > LIMIT_ADDRESS)
+		return address;
+	return arena_printf(w->arena, "%.*s@%.*s", BYTES_ARG(n.local),
+	                    BYTES_ARG(c->domains.items[0]));
+}
+
 static enum result visit(struct walk *w, struct bytes address, struct bytes from, unsigned depth);
 
 static void *grown(struct walk *w, void *items, size_t count, size_t size, size_t *room)
@@ -185,7 +197,7 @@ static enum result local(struct walk *w, const struct name *n, struct bytes from
 
 static enum result visit(struct walk *w, struct bytes address, struct bytes from, unsigned depth)
 {
-	struct name n = name_of(w->config, address);
+	struct name n = name_of(w->config, address = at_home(w, address));
 	enum mark mark = (enum mark)(uintptr_t)map_get(&w->marks, address);
 	enum result r;
 
@@ -207,16 +219,14 @@ static enum result visit(struct walk *w, struct bytes address, struct bytes from
 	return r;
 }
 
-/* As config_route_begin does: postmaster at this host's own name or at none is the first
- * domain's. */
+/* As config_route_begin does: postmaster without a domain is the first domain's. */
 static struct bytes start(struct walk *w, struct bytes rcpt)
 {
 	const struct config *c = w->config;
 	struct name n = name_of(c, rcpt);
 
 	w->postmaster = name_is_postmaster(&n) && c->domains.count > 0;
-	if (!w->postmaster || config_domain_is_ours(c, n.domain) ||
-	    (n.domain.len > 0 && !bytes_equal(n.domain, c->hostname)))
+	if (!w->postmaster || n.domain.len > 0)
 		return rcpt;
 	return arena_printf(w->arena, "%.*s@%.*s", BYTES_ARG(n.local),
 	                    BYTES_ARG(c->domains.items[0]));

@@ -8,9 +8,21 @@ enum step { STEP_ALIAS, STEP_FULL, STEP_BASE, STEP_CATCH_ALL, STEP_POSTMASTER };
 
 static void current_set(struct config_route *r, struct bytes address)
 {
+	struct name n = name_of(r->config, address);
+	struct bytes domain = n.domain;
+
 	assert(address.len <= LIMIT_ADDRESS);
-	memcpy(r->current, address.ptr, address.len);
+	if (tables_is_host(r->config, domain))
+		domain = r->config->domains.items[0];
 	r->current_len = address.len;
+	if (domain.ptr == n.domain.ptr || n.local.len + 1 + domain.len > LIMIT_ADDRESS) {
+		memcpy(r->current, address.ptr, address.len);
+	} else {
+		memcpy(r->current, n.local.ptr, n.local.len);
+		r->current[n.local.len] = '@';
+		memcpy(r->current + n.local.len + 1, domain.ptr, domain.len);
+		r->current_len = n.local.len + 1 + domain.len;
+	}
 	r->step = STEP_ALIAS;
 	r->identity = false;
 }
@@ -127,12 +139,10 @@ static void run(struct config_route *r)
 	}
 }
 
-/* RFC 5321, 4.5.1: <postmaster> without a domain, and we answer to our host's name for it too. */
+/* RFC 5321, 4.5.1: <postmaster> without a domain. */
 static bool belongs_to_host(const struct config *c, const struct name *n)
 {
-	return c->domains.count > 0 && name_is_postmaster(n) &&
-	       (n->domain.len == 0 || bytes_equal(n->domain, c->hostname)) &&
-	       !config_domain_is_ours(c, n->domain);
+	return c->domains.count > 0 && name_is_postmaster(n) && n->domain.len == 0;
 }
 
 void config_route_begin(struct config_route *r, const struct config *c, struct bytes rcpt)

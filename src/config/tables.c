@@ -32,6 +32,12 @@ bool name_is_postmaster(const struct name *n)
 	return bytes_equal(n->base, BYTES("postmaster")) || bytes_equal(n->base, BYTES("abuse"));
 }
 
+bool tables_is_host(const struct config *c, struct bytes domain)
+{
+	return c->domains.count > 0 && domain.len > 0 && bytes_equal_nocase(domain, c->hostname) &&
+	       !config_domain_is_ours(c, domain);
+}
+
 bool config_domain_is_ours(const struct config *c, struct bytes domain)
 {
 	return map_get(&c->tables->domains, domain) != NULL;

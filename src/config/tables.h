@@ -56,6 +56,10 @@ struct name {
 	bool has_ext;
 };
 
+/* Our host's own name, which is none of the domains: there programs of this machine send from (user@hostname), so its names
+ * are those of the first domain. */
+bool tables_is_host(const struct config *c, struct bytes domain);
+
 struct name name_of(const struct config *c, struct bytes address);
 bool name_is_postmaster(const struct name *n); /* postmaster or abuse (RFC 2142) */
 

@@ -649,14 +649,6 @@ void sending_done(struct store *s)
 
 /* ---- SENDER ---- */
 
-static bool is_ours(const struct config *c, struct bytes address)
-{
-	size_t at = bytes_find_char(address, '@');
-	struct bytes domain = at == BYTES_NONE ? (struct bytes){0} : bytes_skip(address, at + 1);
-
-	return config_domain_is_ours(c, domain) || bytes_equal_nocase(domain, c->hostname);
-}
-
 /* Does mail for the address come to the account, through aliases (also several, also in a row) or a dot
  * file? Locked. */
 static bool leads_to(struct store *s, struct arena *arena, struct bytes address,
@@ -685,10 +677,7 @@ static bool leads_to(struct store *s, struct arena *arena, struct bytes address,
 	return false;
 }
 
-enum { SENDERS_OWN, SENDERS_OURS, SENDERS_ANY }; /* option sendmail.senders */
-
-/* Locked. Which of a local user's addresses is its own only access knows (its name); here it is kept to
- * our domains. */
+/* Locked. */
 static bool may_send_as(struct store *s, struct job *j, struct bytes address)
 {
 	const struct account *a;
@@ -699,7 +688,8 @@ static bool may_send_as(struct store *s, struct job *j, struct bytes address)
 	if (address.len > LIMIT_ADDRESS)
 		return false;
 	if (j->owner & SENDING_UID)
-		return s->config->sendmail_senders == SENDERS_ANY || is_ours(s->config, address);
+		return config_user_may_send(s->config, (uint32_t)(j->owner & ~SENDING_UID),
+		                            address);
 	a = account_by_id(s, j->owner);
 	if (!a || a->now.suspended)
 		return false;
