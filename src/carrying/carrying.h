@@ -48,6 +48,9 @@ bool carrying_job_ask(struct carrying_job *j, struct ask *ret);
  * words. FETCH: OK with any HTTP status; else why. */
 void carrying_job_answer(struct carrying_job *j, const struct answer *a);
 
+/* The weather has changed. */
+void carrying_job_weather(struct carrying_job *j, const struct carrying_weather *weather);
+
 /* When to call tick if nothing is answered; TIME_NEVER: not at all. */
 time_ms carrying_job_deadline(const struct carrying_job *j);
 void carrying_job_tick(struct carrying_job *j, time_ms now);

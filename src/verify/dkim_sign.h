@@ -36,7 +36,8 @@ struct dkim_keys {
 
 /* From the list that DKIM_KEYS answers: the first key of each algorithm whose state is DKIM_KEY_SIGNS. Strings are
  * borrowed from `packed` and `domain`. INVALID: malformed. */
-enum result dkim_keys_parse(struct bytes packed, struct bytes domain, struct dkim_keys *ret) MUST_USE;
+enum result dkim_keys_parse(struct bytes packed, struct bytes domain,
+                            struct dkim_keys *ret) MUST_USE;
 
 struct dkim_signer;
 
@@ -45,10 +46,12 @@ struct dkim_signer *dkim_signer_new(struct bytes header);
 void dkim_signer_body(struct dkim_signer *s, struct bytes piece);
 void dkim_signer_finish(struct dkim_signer *s);
 /* After finish, any number of times. Makes the field without its signature and the digest to be signed. */
-void dkim_signer_begin(struct dkim_signer *s, const struct dkim_key *key, time_ms now, uint8_t ret_digest[DIGEST_SHA256]);
+void dkim_signer_begin(struct dkim_signer *s, const struct dkim_key *key, time_ms now,
+                       uint8_t ret_digest[DIGEST_SHA256]);
 /* Appends the field that begin made, with this signature. TOO_BIG: it would be longer than DKIM_FIELD, nothing is
  * appended. */
-enum result dkim_signer_put(struct dkim_signer *s, struct bytes signature, struct buf *out) MUST_USE;
+enum result dkim_signer_put(struct dkim_signer *s, struct bytes signature,
+                            struct buf *out) MUST_USE;
 void dkim_signer_free(struct dkim_signer **s); /* NULL is fine */
 
 #endif
