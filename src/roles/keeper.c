@@ -2,7 +2,7 @@
  * passwords come prepared, SCRAM's messages read, and all as fields of an ask.
  *
  * This file: the role, its keys, the grants that are alive. keeper_login.c: the way of a login.
- * keeper_sign.c: TLS signatures, on threads of their own. */
+ * keeper_sign.c: TLS signatures, on threads of their own. keeper_dkim.c: DKIM signatures, smarthosts' passwords. */
 #include "roles/keeper.h"
 
 #include "base/memory.h"
@@ -25,6 +25,7 @@ static void session_ended(struct keeper *k, struct channel *ch, const struct ask
 
 		q->cancelled |= q->session == a->session;
 	}
+	keeper_dkim_forget(k->dkim, ch, a->session);
 	channel_answer(ch, &answer);
 }
 
@@ -48,6 +49,7 @@ static void peer_lost(struct role_context *r, struct channel *ch)
 
 		q->cancelled |= q->channel == ch;
 	}
+	keeper_dkim_forget(k->dkim, ch, 0);
 }
 
 /* ---- the store comes back: it hears the living grants, then the fronts hear that it did ---- */
@@ -82,6 +84,10 @@ static void on_answer(struct role_context *r, struct channel *ch, const struct a
 	struct keeper *k = r->self;
 	struct request *q = map_get_u64(&k->requests, a->number);
 
+	if (a->kind == ASK_SENDER) {
+		keeper_dkim_answer(k, a);
+		return;
+	}
 	if (!q) {
 		if (a->kind == ASK_GRANT && k->grants_open && --k->grants_open == 0)
 			grants_said(k);
@@ -149,6 +155,9 @@ static void on_ask(struct role_context *r, struct channel *ch, const struct ask 
 	case ASK_PASSWORD: keeper_login_begin(k, ch, a); break;
 	case ASK_SESSION_END: session_ended(k, ch, a); break;
 	case ASK_TICKET_KEYS: tell_tickets(k, ch, a); break;
+	case ASK_DKIM_KEYS:
+	case ASK_DKIM_SIGN:
+	case ASK_SMARTHOST_SECRET: keeper_dkim_ask(k, ch, a); break;
 	default:
 		refused = answer_to(a, INVALID, BYTES("keeper signs on its own channels only"));
 		channel_answer(ch, &refused);
@@ -186,6 +195,13 @@ static void make_nobody(struct keeper *k)
 	memory_wipe(password, sizeof(password));
 }
 
+static void read_keys(struct keeper *k)
+{
+	size_t tls = keeper_keys_read(k->keys, k->r), dkim = keeper_dkim_read(k->dkim, k->r);
+
+	role_log(k->r, "keys-read", "count=%zu dkim=%zu", tls, dkim);
+}
+
 static void warm(struct role_context *r)
 {
 	crypto_warm();
@@ -208,15 +224,14 @@ static enum result start(struct role_context *r, struct why *why)
 	k->timer = loop_timer_new(r->loop, keeper_login_due, k);
 	k->hashers = worker_new(r->loop, "argon2", KEEPER_HASHERS, 1, &keeper_hashers, k);
 	k->keys = keeper_keys_new();
-	role_log(r, "keys-read", "count=%zu", keeper_keys_read(k->keys, r));
+	k->dkim = keeper_dkim_new();
+	read_keys(k);
 	return OK;
 }
 
 static void on_config(struct role_context *r)
 {
-	struct keeper *k = r->self;
-
-	role_log(r, "keys-read", "count=%zu", keeper_keys_read(k->keys, r));
+	read_keys(r->self);
 }
 
 static void sign_channel(struct role_context *r, unsigned role, unsigned worker, int fd)

@@ -11,6 +11,7 @@
 #include "crypto/password.h"
 #include "roles/deadlines.h"
 #include "roles/fair.h"
+#include "roles/keeper_dkim.h"
 #include "roles/penalty.h"
 #include "roles/role.h"
 #include "sys/worker.h"
@@ -70,6 +71,7 @@ struct request {
 struct keeper {
 	struct role_context *r;
 	struct keeper_keys *keys;
+	struct keeper_dkim *dkim;
 	struct worker *hashers;
 	struct fair queue;
 	unsigned hashing;    /* with the workers just now */

@@ -220,6 +220,7 @@ static int teardown(void **state)
 	deadlines_done(&k->deadlines);
 	buf_done(&k->nobody);
 	keeper_keys_free(&k->keys);
+	keeper_dkim_free(&k->dkim);
 	memory_free(k);
 	remove_keys(w);
 	house_free(&w->h);
