@@ -397,7 +397,7 @@ void front_answer(struct role_context *r, struct channel *ch, const struct answe
 
 	if (a->kind == ASK_TICKET_KEYS)
 		take_ticket_keys(f, a);
-	else if (c && a->kind != ASK_SESSION_END)
+	else if (c && a->kind != ASK_SESSION_END && a->kind != ASK_LEDGER)
 		connection_answer(c, a);
 }
 

@@ -1,6 +1,7 @@
 /* One connection: socket, PROXY header, TLS and the engine's loop (ask/engine.h). front.c draws its
  * life. */
 #include "roles/front_session.h"
+#include "roles/ledger.h"
 
 #include <stdio.h>
 
@@ -176,6 +177,8 @@ static bool note(struct connection *c, const struct ask *a)
 	event[len] = '\0';
 	role_log(c->front->role, event, "session=%016llx ip=%s %.*s",
 	         (unsigned long long)c->session, connection_from(c, ip), BYTES_ARG(a->note.text));
+	role_ledger(c->front->role, c->session, c->local ? NULL : &c->peer.ip, a->note.event,
+	            a->note.text);
 	answer = answer_to(a, OK, (struct bytes){0});
 	c->engine->ops->answer(c->engine, &answer);
 	return true;

@@ -13,6 +13,7 @@
 #include "sys/worker.h"
 
 enum { TICK_MOST_MS = 1000, OLD_CONFIGS = 8 };
+enum { HAND_WRITER = -1, HAND_LEDGER = -2 };
 
 struct self;
 
@@ -21,17 +22,17 @@ struct hand {
 	struct worker_job job;
 	struct worker *worker;
 	struct self *self;
-	int reader; /* -1: the writer */
+	int reader; /* or one of these */
 	bool busy;
 };
 
 struct self {
 	struct role_context *r;
 	struct store *store;
-	struct file_system *data, *etc;
+	struct file_system *data, *etc, *ledger_files;
 	struct loop_wakeup *wakeup;
 	struct loop_timer *timer;
-	struct hand writer, readers[STORE_READERS];
+	struct hand writer, ledger, readers[STORE_READERS];
 	unsigned reader_count;
 	struct role_config *config;
 	struct role_config *old[OLD_CONFIGS]; /* until the writer is idle */
@@ -49,8 +50,11 @@ static void hand_run(void *context, struct worker_job *jobs[], size_t count)
 	(void)jobs;
 	(void)count;
 	while (more) {
-		more = h->reader < 0 ? store_write_step(h->self->store)
-		                     : store_read_step(h->self->store, (unsigned)h->reader);
+		switch (h->reader) {
+		case HAND_WRITER: more = store_write_step(h->self->store); break;
+		case HAND_LEDGER: more = store_ledger_step(h->self->store); break;
+		default: more = store_read_step(h->self->store, (unsigned)h->reader); break;
+		}
 		loop_wakeup_send(h->self->wakeup);
 	}
 }
@@ -72,7 +76,11 @@ static void hand_start(struct self *self, struct hand *h, int reader)
 {
 	h->self = self;
 	h->reader = reader;
-	h->worker = worker_new(self->r->loop, reader < 0 ? "writer" : "reader", 1, 1, &hand_ops, h);
+	h->worker = worker_new(self->r->loop,
+	                       reader == HAND_WRITER   ? "writer"
+	                       : reader == HAND_LEDGER ? "ledger"
+	                                               : "reader",
+	                       1, 1, &hand_ops, h);
 }
 
 static void hand_kick(struct hand *h)
@@ -85,7 +93,7 @@ static void hand_kick(struct hand *h)
 
 static bool hands_idle(const struct self *self)
 {
-	bool busy = self->writer.busy;
+	bool busy = self->writer.busy || self->ledger.busy;
 
 	for (unsigned i = 0; i < self->reader_count; i++)
 		busy = busy || self->readers[i].busy;
@@ -122,6 +130,7 @@ static void drop_old_configs(struct self *self)
 static void finish(struct self *self)
 {
 	worker_free(&self->writer.worker);
+	worker_free(&self->ledger.worker);
 	for (unsigned i = 0; i < self->reader_count; i++)
 		worker_free(&self->readers[i].worker);
 	store_free(&self->store);
@@ -148,6 +157,8 @@ static void pump(void *context)
 		role_fail(self->r, &why);
 	if (store_write_waits(self->store))
 		hand_kick(&self->writer);
+	if (store_ledger_waits(self->store))
+		hand_kick(&self->ledger);
 	for (unsigned i = 0; i < self->reader_count && store_read_waits(self->store); i++)
 		hand_kick(&self->readers[i]);
 	if (!self->writer.busy)
@@ -201,8 +212,10 @@ static enum result start(struct role_context *r, struct why *why)
 	self->config = role_config_hold(r);
 	self->data = file_system_real_new(role_folder_fd(r, "data"));
 	self->etc = file_system_real_new(role_folder_fd(r, "etc"));
+	self->ledger_files = file_system_real_new(role_folder_fd(r, "data"));
 	o.config = self->config->config;
 	o.etc = self->etc;
+	o.ledger = self->ledger_files;
 	o.readers = (unsigned)o.config->store_readers;
 	random_fill(o.seed, sizeof(o.seed));
 	result = store_open(self->data, &o, loop_now(r->loop), &self->store, &report, why);
@@ -211,7 +224,8 @@ static enum result start(struct role_context *r, struct why *why)
 	say_opened(r, &report);
 	self->wakeup = loop_wakeup_new(r->loop, pump, self);
 	self->timer = loop_timer_new(r->loop, tick, self);
-	hand_start(self, &self->writer, -1);
+	hand_start(self, &self->writer, HAND_WRITER);
+	hand_start(self, &self->ledger, HAND_LEDGER);
 	self->reader_count = o.readers ? o.readers : 1;
 	for (unsigned i = 0; i < self->reader_count; i++)
 		hand_start(self, &self->readers[i], (int)i);

@@ -64,6 +64,8 @@ static enum result admin_status(struct store *s, struct job *j, struct why *why)
 	              "log_octets", (json_int_t)octets, "space_octets", (json_int_t)space,
 	              "disk_full", blob_log_full(s->log), "spool_octets",
 	              (json_int_t)s->spool_octets);
+	json_object_set_new(o, "incidents", json_integer((json_int_t)s->incidents.count));
+	ledger_status(s, o);
 	admin_row(&rows, o);
 	admin_rows_done(j, &rows);
 	return OK;

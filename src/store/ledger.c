@@ -10,6 +10,7 @@
  * or onto the disk is counted (ADMIN_STATUS: ledger_dropped). */
 #include "store/ledger.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -126,6 +127,19 @@ enum result run_ledger(struct store *s, struct job *j, struct why *why)
 	                                     .rcpt = a->rcpt,
 	                                     .text = a->text});
 	return OK;
+}
+
+/* Locked. */
+void ledger_status(struct store *s, struct json_t *ret)
+{
+	const struct ledger *l = s->ledger;
+
+	if (!l)
+		return;
+	json_object_set_new(ret, "ledger_written", json_integer((json_int_t)l->written));
+	json_object_set_new(ret, "ledger_dropped", json_integer((json_int_t)l->dropped));
+	if (l->dropped && l->failure.text[0])
+		json_object_set_new(ret, "ledger_why", admin_text(bytes_of_text(l->failure.text)));
 }
 
 /* ---- keys ---- */

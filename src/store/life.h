@@ -126,8 +126,11 @@ struct ledger_event {
 
 /* A writing job's: written down when (and only if) the job is durable. Everything is copied. */
 void ledger_note(struct job *j, const struct ledger_event *e);
+/* What a writing job's ask and effects say by themselves: ledger_events.c. Before they are applied. */
+void ledger_note_job(struct store *s, struct job *j);
 /* Locked: at once. */
 void ledger_put(struct store *s, const struct ledger_event *e);
+void ledger_status(struct store *s, struct json_t *ret);    /* adds its figures; locked */
 void ledger_publish(struct store *s, struct job *j);        /* writer.c's publish; locked */
 void ledger_begin(struct store *s, struct file_system *fs); /* NULL: none is kept */
 void ledger_free(struct store *s);                          /* what waits is written first */

@@ -277,8 +277,10 @@ static enum step run_job(struct store *s, struct job *j, struct why *why, enum r
 	}
 	if (result != OK)
 		j->change_count = 0;
-	else if (j->change_count)
+	else if (j->change_count) {
+		ledger_note_job(s, j);
 		result = record_job(s, j, why, &broken);
+	}
 	if (result != OK)
 		j->change_count = 0;
 	*ret = result;

@@ -26,8 +26,10 @@ struct rig rig_make(const char *extra_config, const char *virtual_file)
 	assert_non_null(mkdtemp(r.folder));
 	r.fd = open(r.folder, O_DIRECTORY | O_RDONLY);
 	r.fs = file_system_real_new(r.fd);
+	r.ledger = file_system_real_new(r.fd);
 	r.options = (struct store_options){
 	        .config = r.config, .readers = 1, .segment_size = 1 << 20, .reserve = UINT64_MAX};
+	r.options.ledger = r.ledger;
 	memcpy(r.options.seed, "0123456789abcdef", 16);
 	return r;
 }
@@ -56,6 +58,7 @@ void rig_done(struct rig *r)
 	arena_done(&r->arena);
 	config_free(&r->config);
 	file_system_free(&r->fs);
+	file_system_free(&r->ledger);
 	close(r->fd);
 	snprintf(command, sizeof(command), "rm -rf '%s'", r->folder);
 	assert_int_equal(system(command), 0);
@@ -94,6 +97,10 @@ struct answer rig_run(struct rig *r)
 			r->events++;
 		if (store_write_waits(r->store)) {
 			store_write_step(r->store);
+			some = true;
+		}
+		if (store_ledger_waits(r->store)) {
+			store_ledger_step(r->store);
 			some = true;
 		}
 		if (store_read_waits(r->store)) {

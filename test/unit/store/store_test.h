@@ -12,7 +12,7 @@ enum { T0 = 1700000000 };
 struct rig {
 	char folder[64];
 	int fd;
-	struct file_system *fs;
+	struct file_system *fs, *ledger;
 	struct config *config;
 	struct store_options options;
 	struct store *store;
