@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "cli/cli.h"
+#include "cli/dkim.h"
 #include "config/config.h"
 #include "crypto/certificate.h"
 #include "crypto/password.h"
@@ -74,7 +75,7 @@ static const char listener_text[] =
         "# as without it; a port that it names has nothing added. proxy-from: who must begin with\n"
         "# a PROXY header (v1 or v2).\n"
         "# listener behind-balancer {\n"
-        "# \tprotocol smtp  # or imap, imaps, pop3, pop3s\n"
+        "# \tprotocol smtp  # or imap, imaps, pop3, pop3s, submission, submissions\n"
         "# \taddress 192.0.2.1 2001:db8::1\n"
         "# \tport 25\n"
         "# \tproxy-from 192.0.2.0/24\n"
@@ -196,6 +197,34 @@ static enum result write_keys(struct setup *s)
 	return r;
 }
 
+static const char *first_domain(const struct cli *c)
+{
+	for (size_t i = 0; i < c->option_count; i++)
+		if (strcmp(c->options[i].name, "--domain") == 0)
+			return c->options[i].value;
+	return "";
+}
+
+/* The first domain's mail is signed from the beginning; a signature whose record is not published yet does no harm. */
+static enum result write_dkim_keys(struct setup *s)
+{
+	struct file_system *keys;
+	struct bytes domain;
+	enum result r;
+	int fd;
+
+	if (config_domain_canonical(bytes_of_text(first_domain(s->c)), &s->c->arena, &domain) != OK)
+		return why_set(&s->why, INVALID, "--domain: that is no domain name");
+	fd = openat(s->dirfd, "keys", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return why_set(&s->why, FAILED, "keys: %s", strerror(errno));
+	keys = file_system_real_new(fd);
+	close(fd);
+	r = cli_dkim_first(keys, domain, clock_now(), &s->c->arena, &s->why);
+	file_system_free(&keys);
+	return r;
+}
+
 static enum result give_away(struct setup *s, struct bytes conf)
 {
 	struct config_source source = {BYTES("hikyaku.conf"), conf};
@@ -226,6 +255,8 @@ static enum result make_all(struct setup *s)
 	if (r == OK)
 		r = write_keys(s);
 	if (r == OK)
+		r = write_dkim_keys(s);
+	if (r == OK)
 		r = write_file(s, "etc/virtual", bytes_of_text(virtual_text), 0644);
 	/* Last: its presence says that setup was done. */
 	if (r == OK)
@@ -252,22 +283,24 @@ static enum result open_folder(struct setup *s, const char *path)
 
 static void say_what_next(const struct cli *c)
 {
-	const char *dir = c->args[0];
+	const char *dir = c->args[0], *domain = first_domain(c);
 
 	if (cli_japanese())
 		printf("%s にサーバーを用意しました。\n"
 		       "起動:           hikyaku serve %s\n"
 		       "アカウント追加: hikyaku -C %s account add 名前@ドメイン\n"
+		       "DNS レコード:   hikyaku -C %s dns %s\n"
 		       "証明書は自己署名です。本物は %s/etc/tls と %s/keys/tls "
 		       "に置いてください。\n",
-		       dir, dir, dir, dir, dir);
+		       dir, dir, dir, dir, domain, dir, dir);
 	else
 		printf("%s is ready.\n"
 		       "run it:         hikyaku serve %s\n"
 		       "add an account: hikyaku -C %s account add NAME@DOMAIN\n"
+		       "what to publish in DNS: hikyaku -C %s dns %s\n"
 		       "Its certificate is signed by itself; put a real one into %s/etc/tls and "
 		       "%s/keys/tls.\n",
-		       dir, dir, dir, dir, dir);
+		       dir, dir, dir, dir, domain, dir, dir);
 }
 
 int cli_setup(struct cli *c)
