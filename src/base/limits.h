@@ -16,7 +16,9 @@ enum {
 	LIMIT_LOCAL_PART = 64,       /* RFC 5321, 4.5.3.1.1 */
 	LIMIT_ENVELOPE = 36 * 1024,  /* packed recipients of one mail */
 	LIMIT_SUMMARY = 20 * 1024,   /* encoded summary of one mail */
-	LIMIT_TRACE = 4 * 1024,      /* the Return-Path and Received lines that we add */
+	LIMIT_TRACE = 7 * 1024,      /* the Return-Path, Received and DKIM-Signature fields that we add */
+	LIMIT_MESSAGE_ID = 400,      /* octets of a Message-ID that are kept for looking it up */
+	LIMIT_HEADER = 256 * 1024,   /* the header of a mail that is submitted */
 	LIMIT_SMTP_LINE = 2048,      /* a command line (RFC 5321 says 512; extensions add to it) */
 	LIMIT_IMAP_LINE = 64 * 1024, /* a command without its literals */
 	LIMIT_MIME_DEPTH = 64,       /* nested multiparts and messages */

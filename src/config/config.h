@@ -61,7 +61,7 @@ enum config_plaintext {
 };
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 
-/* Words of `protocol`; the standard ports are 25, 143, 993, 110, 995. The s-forms begin with TLS.
+/* Words of `protocol`; the standard ports are 25, 143, 993, 110, 995, 587, 465. The s-forms begin with TLS.
  */
 enum config_protocol {
 	CONFIG_SMTP,
@@ -69,6 +69,8 @@ enum config_protocol {
 	CONFIG_IMAPS,
 	CONFIG_POP3,
 	CONFIG_POP3S,
+	CONFIG_SUBMISSION,
+	CONFIG_SUBMISSIONS,
 	CONFIG_PROTOCOL_COUNT
 };
 

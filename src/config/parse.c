@@ -26,9 +26,13 @@ struct protocol {
 };
 
 static const struct protocol protocols[CONFIG_PROTOCOL_COUNT] = {
-        [CONFIG_SMTP] = {"smtp", 25, false},   [CONFIG_IMAP] = {"imap", 143, false},
-        [CONFIG_IMAPS] = {"imaps", 993, true}, [CONFIG_POP3] = {"pop3", 110, false},
+        [CONFIG_SMTP] = {"smtp", 25, false},
+        [CONFIG_IMAP] = {"imap", 143, false},
+        [CONFIG_IMAPS] = {"imaps", 993, true},
+        [CONFIG_POP3] = {"pop3", 110, false},
         [CONFIG_POP3S] = {"pop3s", 995, true},
+        [CONFIG_SUBMISSION] = {"submission", 587, false},
+        [CONFIG_SUBMISSIONS] = {"submissions", 465, true},
 };
 
 bool config_protocol_is_tls(enum config_protocol p)
@@ -71,7 +75,9 @@ static enum result set_protocol(struct parser *p, const struct statement *s,
 			return OK;
 		}
 	}
-	return broken(p, s->line, "protocol takes one of smtp, imap, imaps, pop3, pop3s");
+	return broken(
+	        p, s->line,
+	        "protocol takes one of smtp, imap, imaps, pop3, pop3s, submission, submissions");
 }
 
 static enum result set_port(struct parser *p, const struct statement *s, struct config_listener *l)
@@ -138,7 +144,9 @@ static enum result parse_listener(struct parser *p, const struct statement *open
 	}
 	if (l.protocol == CONFIG_PROTOCOL_COUNT)
 		return broken(p, open->line,
-		              "this listener lacks its protocol: smtp, imap, imaps, pop3 or pop3s");
+		              "this listener lacks its protocol: smtp, imap, imaps, pop3, pop3s, "
+		              "submission or "
+		              "submissions");
 	listener_add(p, l);
 	return OK;
 }
@@ -342,7 +350,7 @@ static enum result check_sending(struct parser *p)
 
 typedef enum result check_function(struct parser *p);
 
-static check_function *const checks[] = {check_domains, check_hostname, check_postmaster,
+static check_function *const checks[] = {check_domains,   check_hostname, check_postmaster,
                                          check_separator, check_queue,    check_sending};
 
 static enum result parse_conf(struct parser *p, struct bytes text)

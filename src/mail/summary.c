@@ -489,6 +489,28 @@ void summary_builder_finish(struct summary_builder *b, struct buf *out)
 	summary_encode(summary_builder_summary(b), out);
 }
 
+static uint32_t count_lines(struct bytes text)
+{
+	uint32_t lines = 0;
+
+	for (size_t i = 0; i < text.len; i++)
+		lines += text.ptr[i] == '\n';
+	return lines;
+}
+
+void summary_builder_finish_grown(struct summary_builder *b, struct bytes fields, struct buf *out)
+{
+	struct summary s = *summary_builder_summary(b);
+	struct mime_part root = *s.root;
+
+	/* Offsets are encoded as differences: a header that began earlier is a longer one. */
+	root.header_start -= fields.len;
+	root.header_lines += count_lines(fields);
+	s.root = &root;
+	s.size += fields.len;
+	summary_encode(&s, out);
+}
+
 void summary_builder_free(struct summary_builder **b)
 {
 	if (!*b)

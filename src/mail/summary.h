@@ -48,6 +48,9 @@ struct summary_builder *summary_builder_new(void);
 void summary_builder_feed(struct summary_builder *b, struct bytes in);
 /* Once: ends the mail and appends its encoded summary. */
 void summary_builder_finish(struct summary_builder *b, struct buf *out);
+/* The same for a mail into whose header these fields (whole ones, CRLF line ends) were put after it was fed: what is in
+ * the summary but offsets must not depend on them. */
+void summary_builder_finish_grown(struct summary_builder *b, struct bytes fields, struct buf *out);
 /* The whole, unlimited summary; ends the mail if finish was not called. Lives as long as the
  * builder. */
 const struct summary *summary_builder_summary(struct summary_builder *b);

@@ -99,7 +99,7 @@ static void put_received(struct buf *out, const struct trace *t)
 		put_from(out, t);
 	buf_append_text(out, "by ");
 	put_word(out, t->hostname, NAME_MAX_LEN);
-	if (t->client) {
+	if (t->client || t->esmtp || t->tls || t->auth) {
 		buf_append_text(out, " with ");
 		put_protocol(out, t);
 	}

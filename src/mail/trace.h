@@ -11,7 +11,7 @@ struct trace {
 	struct bytes sender; /* without <>; empty is the null sender */
 	struct bytes helo;   /* as the client said it; empty: it said none */
 	struct bytes client_name;    /* verified host name by reverse DNS; empty: "unknown" */
-	const struct ip *client;     /* NULL: made here */
+	const struct ip *client;     /* NULL: made here, or not to be told */
 	struct bytes hostname;       /* ours */
 	bool esmtp, tls, auth, utf8; /* the keyword of RFC 3848 and RFC 6531: SMTP, ESMTP, ESMTPSA,
 	                                UTF8SMTPS ... */

@@ -1,5 +1,6 @@
-/* access: people read their mail here, by IMAP and POP3. A session reaches the mailboxes of the
- * user who logged in on it and no others, because store checks each ask against keeper's grant. */
+/* access: our own people are served here: they send their mail (submission) and read it (IMAP, POP3). A session reaches the
+ * mailboxes of the user who logged in on it and no others, and sends as nobody else, because store checks each ask
+ * against keeper's grant. */
 #include "base/memory.h"
 #include "imap/server.h"
 #include "pop3/server.h"
@@ -56,12 +57,13 @@ static struct engine *pop3_new(const void *options, const struct engine_peer *pe
 	return pop3_server_new(options, peer, now);
 }
 
-/* run/submit.sock: programs of this machine; engine_peer says which user (local, uid, user). */
+/* Ports 587 and 465, and run/submit.sock: programs of this machine; engine_peer says which user (local, uid, user). */
 static void *submit_options_new(const struct config *c, bool has_tls)
 {
 	struct smtp_options *o = NEW(struct smtp_options);
 
-	*o = smtp_options_of(c);
+	*o = smtp_submission_options_of(c);
+	o->starttls = has_tls;
 	return o;
 }
 
@@ -79,6 +81,8 @@ static const struct front_protocol protocols[] = {
         {CONFIG_IMAPS, true, IMAP_BUSY, imap_options_new, imap_new},
         {CONFIG_POP3, false, POP3_BUSY, pop3_options_new, pop3_new},
         {CONFIG_POP3S, true, POP3_BUSY, pop3_options_new, pop3_new},
+        {CONFIG_SUBMISSION, false, SUBMIT_BUSY, submit_options_new, submit_new},
+        {CONFIG_SUBMISSIONS, true, SUBMIT_BUSY, submit_options_new, submit_new},
         {ROLE_SUBMIT, false, SUBMIT_BUSY, submit_options_new, submit_new},
 };
 
@@ -103,11 +107,11 @@ static const struct role_ops ops = {
 const struct role role_access = {
         .name = "access",
         .bit = ACCESS,
-        .does = "IMAP and POP3",
+        .does = "submission, IMAP and POP3",
         .rights = SANDBOX_ACCEPT,
         .answerers = STORE | KEEPER,
         .signs = true,
         .protocols = 1 << CONFIG_IMAP | 1 << CONFIG_IMAPS | 1 << CONFIG_POP3 | 1 << CONFIG_POP3S |
-                     1 << ROLE_SUBMIT,
+                     1 << CONFIG_SUBMISSION | 1 << CONFIG_SUBMISSIONS | 1 << ROLE_SUBMIT,
         .ops = &ops,
 };

@@ -15,9 +15,9 @@ struct smtp_command {
 };
 
 static command_function cmd_helo, cmd_ehlo, cmd_rset, cmd_vrfy, cmd_expn, cmd_help, cmd_noop,
-        cmd_quit, cmd_starttls, cmd_auth, cmd_web;
+        cmd_quit, cmd_starttls, cmd_web;
 
-/* RFC 5321, 4.1.1; BDAT is RFC 3030, STARTTLS RFC 3207. AUTH comes with submission. */
+/* RFC 5321, 4.1.1; BDAT is RFC 3030, STARTTLS RFC 3207, AUTH RFC 4954. */
 static const struct smtp_command commands[] = {
         {"EHLO", cmd_ehlo, ARGS_MUST, false, "EHLO your-host-name"},
         {"HELO", cmd_helo, ARGS_MUST, false, "HELO your-host-name"},
@@ -32,7 +32,7 @@ static const struct smtp_command commands[] = {
         {"VRFY", cmd_vrfy, ARGS_MUST, false, "VRFY address"},
         {"EXPN", cmd_expn, ARGS_MAY, false, NULL},
         {"STARTTLS", cmd_starttls, ARGS_NONE, false, "STARTTLS"},
-        {"AUTH", cmd_auth, ARGS_MAY, false, NULL},
+        {"AUTH", smtp_cmd_auth, ARGS_MAY, false, "AUTH mechanism [initial-response]"},
         /* A browser that was made to talk to us: what follows is no SMTP. */
         {"GET", cmd_web, ARGS_MAY, false, NULL},
         {"POST", cmd_web, ARGS_MAY, false, NULL},
@@ -114,11 +114,10 @@ static void cmd_ehlo(struct smtp_server *s, struct bytes args)
 	s->ehlo = true;
 	buf_printf(&s->output,
 	           "250-%.*s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n"
-	           "250-SMTPUTF8\r\n250-CHUNKING\r\n250-BINARYMIME\r\n%s"
-	           "250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250-LIMITS MAILMAX=%u RCPTMAX=%u\r\n"
-	           "250 HELP\r\n",
-	           BYTES_ARG(o->hostname), (unsigned long long)o->message_max,
-	           o->starttls && !s->tls ? "250-STARTTLS\r\n" : "", o->mails_max,
+	           "250-SMTPUTF8\r\n250-CHUNKING\r\n250-BINARYMIME\r\n",
+	           BYTES_ARG(o->hostname), (unsigned long long)o->message_max);
+	smtp_params_offer(s, &s->output);
+	buf_printf(&s->output, "250-LIMITS MAILMAX=%u RCPTMAX=%u\r\n250 HELP\r\n", o->mails_max,
 	           o->recipients_max);
 }
 
@@ -156,14 +155,10 @@ static void cmd_help(struct smtp_server *s, struct bytes args)
 {
 	buf_append_text(&s->output, "214-2.0.0 Commands:\r\n");
 	for (size_t i = 0; i < COMMANDS; i++)
-		if (commands[i].usage)
+		if (commands[i].usage &&
+		    (s->options->submission || commands[i].run != smtp_cmd_auth))
 			buf_printf(&s->output, "214-2.0.0   %s\r\n", commands[i].usage);
 	buf_append_text(&s->output, "214 2.0.0 Each line ends with CRLF\r\n");
-}
-
-static void cmd_auth(struct smtp_server *s, struct bytes args)
-{
-	smtp_refuse(s, 502, "5.5.1", "Logging in is not offered on this port");
 }
 
 static void cmd_web(struct smtp_server *s, struct bytes args)
@@ -177,6 +172,11 @@ static void cmd_starttls(struct smtp_server *s, struct bytes args)
 {
 	if (s->tls) {
 		smtp_refuse(s, 503, "5.5.1", "TLS is up already");
+		return;
+	}
+	if (s->logged_in) {
+		smtp_refuse(s, 503, "5.5.1",
+		            "You have logged in already; STARTTLS comes before AUTH");
 		return;
 	}
 	if (!s->options->starttls) {

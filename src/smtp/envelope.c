@@ -1,147 +1,8 @@
-/* MAIL and RCPT (RFC 5321, 4.1.1.2 and 4.1.1.3), their parameters, and what ROUTE says of
- * recipients. */
+/* MAIL and RCPT (RFC 5321, 4.1.1.2 and 4.1.1.3), what SENDER says of the one and ROUTE of the
+ * others. */
 #include "base/text.h"
 #include "smtp/path.h"
 #include "smtp/session.h"
-
-typedef bool param_function(struct smtp_server *s, struct bytes value);
-
-struct param {
-	const char *name;
-	param_function *set; /* false: it has replied */
-	bool valued;
-};
-
-/* ---- parameters ---- */
-
-static bool bad_value(struct smtp_server *s, const char *what)
-{
-	smtp_refuse(s, 501, "5.5.4", "%s", what);
-	return false;
-}
-
-/* RFC 1870, 6 */
-static bool param_size(struct smtp_server *s, struct bytes value)
-{
-	uint64_t size;
-
-	if (value.len > 20 || bytes_to_u64(value, UINT64_MAX, &size) == INVALID)
-		return bad_value(s, "SIZE takes a number of octets");
-	if (bytes_to_u64(value, s->options->message_max, &size) != OK) {
-		smtp_refuse(s, 552, "5.3.4", "Too big; at most %llu octets are accepted",
-		            (unsigned long long)s->options->message_max);
-		return false;
-	}
-	s->mail.declared = size;
-	return true;
-}
-
-/* RFC 6152, 2 and RFC 3030, 3 */
-static bool param_body(struct smtp_server *s, struct bytes value)
-{
-	if (bytes_equal_nocase(value, BYTES("8BITMIME")))
-		s->mail.body |= 1;
-	else if (bytes_equal_nocase(value, BYTES("BINARYMIME")))
-		s->mail.body |= 2;
-	else if (!bytes_equal_nocase(value, BYTES("7BIT")))
-		return bad_value(s, "BODY takes 7BIT, 8BITMIME or BINARYMIME");
-	return true;
-}
-
-/* RFC 6531, 3.4 */
-static bool param_smtputf8(struct smtp_server *s, struct bytes value)
-{
-	s->mail.body |= 4;
-	return true;
-}
-
-/* RFC 3461, 4.3 */
-static bool param_ret(struct smtp_server *s, struct bytes value)
-{
-	if (bytes_equal_nocase(value, BYTES("FULL")))
-		s->mail.ret = 1;
-	else if (bytes_equal_nocase(value, BYTES("HDRS")))
-		s->mail.ret = 2;
-	else
-		return bad_value(s, "RET takes FULL or HDRS");
-	return true;
-}
-
-/* RFC 3461, 4.4: at most 100 octets before decoding */
-static bool param_envid(struct smtp_server *s, struct bytes value)
-{
-	if (value.len > 100 || smtp_xtext_decode(value, &s->mail.arena, &s->mail.envid) != OK)
-		return bad_value(s, "ENVID takes at most 100 octets of xtext");
-	return true;
-}
-
-static struct smtp_rcpt *newest(struct smtp_mail *m)
-{
-	return &m->rcpts[(m->rcpt_first + m->rcpt_open) % SMTP_ROUTES];
-}
-
-/* RFC 3461, 4.1 */
-static bool param_notify(struct smtp_server *s, struct bytes value)
-{
-	newest(&s->mail)->notify = smtp_notify_parse(value);
-	return newest(&s->mail)->notify != 0 ||
-	       bad_value(s, "NOTIFY takes NEVER, or SUCCESS, FAILURE, DELAY with commas");
-}
-
-/* RFC 3461, 4.2: "rfc822;xtext", at most 500 octets */
-static bool param_orcpt(struct smtp_server *s, struct bytes value)
-{
-	size_t semicolon = bytes_find_char(value, ';');
-
-	if (value.len > 500 || semicolon == BYTES_NONE || semicolon == 0 ||
-	    semicolon + 1 == value.len ||
-	    smtp_xtext_decode(value, &s->mail.arena, &newest(&s->mail)->orcpt) != OK)
-		return bad_value(s, "ORCPT takes type;address as xtext, at most 500 octets");
-	return true;
-}
-
-static const struct param mail_params[] = {
-        {"SIZE", param_size, true},          {"BODY", param_body, true},   {"RET", param_ret, true},
-        {"SMTPUTF8", param_smtputf8, false}, {"ENVID", param_envid, true},
-};
-static const struct param rcpt_params[] = {
-        {"NOTIFY", param_notify, true},
-        {"ORCPT", param_orcpt, true},
-};
-
-enum { MAIL_PARAMS = 5, RCPT_PARAMS = 2 };
-
-static bool take_param(struct smtp_server *s, const struct param *known, size_t count,
-                       struct bytes name, struct bytes value, bool valued, unsigned *seen)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (!bytes_equal_nocase(name, bytes_of_text(known[i].name)))
-			continue;
-		if (*seen & 1u << i || valued != known[i].valued)
-			return bad_value(s, *seen & 1u << i
-			                            ? "A parameter stands there twice"
-			                            : "A parameter has no value, or one too many");
-		*seen |= 1u << i;
-		return known[i].set(s, value);
-	}
-	/* RFC 5321, 4.1.1.11 */
-	smtp_refuse(s, 555, "5.5.4", "Unknown parameter %.*s; EHLO lists what is accepted",
-	            BYTES_ARG(bytes_first(name, 40)));
-	return false;
-}
-
-static bool take_params(struct smtp_server *s, const struct param *known, size_t count,
-                        struct bytes params)
-{
-	struct bytes name, value;
-	unsigned seen = 0;
-	bool valued;
-
-	while (smtp_param_next(&params, &name, &value, &valued))
-		if (!take_param(s, known, count, name, value, valued, &seen))
-			return false;
-	return params.len == 0 || bad_value(s, "A parameter is malformed: NAME=value");
-}
 
 /* ---- MAIL ---- */
 
@@ -189,6 +50,10 @@ static bool may_mail(struct smtp_server *s)
 {
 	if (s->phase == PHASE_START)
 		smtp_refuse(s, 503, "5.5.1", "First say EHLO or HELO");
+	else if (s->options->submission && !s->logged_in)
+		/* RFC 4954, 6 */
+		smtp_refuse(s, 530, "5.7.0", "First log in (AUTH)%s",
+		            s->options->starttls && !s->tls ? "; STARTTLS comes before it" : "");
 	else if (s->phase != PHASE_READY)
 		smtp_refuse(s, 503, "5.5.1", "A mail is under way; RSET forgets it");
 	else if (s->mails >= s->options->mails_max)
@@ -197,6 +62,33 @@ static bool may_mail(struct smtp_server *s)
 	else
 		return true;
 	return false;
+}
+
+/* A local program may leave the domain out. */
+static struct bytes with_domain(struct smtp_server *s, struct bytes address)
+{
+	if (!s->peer.local || address.len == 0 || bytes_find_char(address, '@') != BYTES_NONE)
+		return address;
+	return arena_printf(&s->mail.arena, "%.*s@%.*s", BYTES_ARG(address),
+	                    BYTES_ARG(s->options->hostname));
+}
+
+/* The sender is good as far as its form goes: in submission its right is asked about. */
+static void begin_mail(struct smtp_server *s)
+{
+	struct smtp_mail *m = &s->mail;
+
+	m->recipients_left = UINT32_MAX;
+	if (!s->options->submission) {
+		s->phase = PHASE_MAIL;
+		smtp_reply(s, 250, "2.1.0", "Sender OK");
+		return;
+	}
+	m->sender_asked = false;
+	s->wait = WAIT_SENDER;
+	if (m->sender.len > 0 &&
+	    config_address_canonical(m->sender, &m->arena, &m->sender_canonical) != OK)
+		m->sender_canonical = m->sender;
 }
 
 void smtp_cmd_mail(struct smtp_server *s, struct bytes args)
@@ -211,13 +103,102 @@ void smtp_cmd_mail(struct smtp_server *s, struct bytes args)
 		smtp_refuse(s, 500, "5.5.2", "Write: MAIL FROM:<address>");
 	} else if (r != OK) {
 		smtp_refuse(s, 501, "5.1.7", "The sender's address is malformed: <user@domain>");
-	} else if (take_params(s, mail_params, MAIL_PARAMS, params) && sender_is_good(s, address)) {
-		s->mail.sender = arena_copy(&s->mail.arena, address);
-		s->phase = PHASE_MAIL;
-		smtp_reply(s, 250, "2.1.0", "Sender OK");
-		return;
+	} else {
+		address = with_domain(s, address);
+		if (smtp_mail_params(s, params) && sender_is_good(s, address)) {
+			s->mail.sender = arena_copy(&s->mail.arena, address);
+			begin_mail(s);
+			return;
+		}
 	}
 	smtp_mail_reset(s);
+}
+
+/* ---- SENDER ---- */
+
+bool smtp_sender_ask(struct smtp_server *s, struct ask *ret)
+{
+	struct smtp_mail *m = &s->mail;
+
+	if (s->wait != WAIT_SENDER || m->sender_asked)
+		return false;
+	m->sender_asked = true;
+	m->sender_number = smtp_number(s);
+	*ret = (struct ask){.kind = ASK_SENDER,
+	                    .number = m->sender_number,
+	                    .sender = {.address = m->sender_canonical,
+	                               .local_uid = s->peer.local ? s->peer.uid + 1 : 0}};
+	return true;
+}
+
+bool smtp_sender_refusal(struct smtp_server *s, const struct answer *a, struct bytes address,
+                         struct smtp_refusal *ret)
+{
+	struct arena *arena = &s->mail.arena;
+	struct bytes user = buf_bytes(&s->user);
+
+	*ret = (struct smtp_refusal){0};
+	switch (a->result) {
+	case OK:
+		if (a->sender.allowed)
+			return false;
+		ret->code = 550;
+		ret->enhanced = "5.7.1";
+		ret->text = arena_printf(
+		        arena,
+		        "<%.*s> is not yours to send as; use <%.*s> or an alias that "
+		        "leads to it",
+		        BYTES_ARG(address), BYTES_ARG(user));
+		return true;
+	case OVER_QUOTA:
+		ret->code = 452;
+		ret->text = a->why.len ? a->why : BYTES("That is all that you may send for now");
+		break;
+	case DENIED:
+		ret->code = 450;
+		ret->text = a->why.len ? a->why
+		                       : BYTES("What you send is held; ask the postmaster");
+		break;
+	case INVALID:
+	case TOO_BIG:
+		ret->code = 550;
+		ret->enhanced = "5.1.7";
+		ret->text = arena_printf(arena, "<%.*s> is no address", BYTES_ARG(address));
+		return true;
+	default:
+		ret->code = 451;
+		ret->enhanced = "4.3.0";
+		ret->text = BYTES(
+		        "Your right to send cannot be looked up just now; try again soon");
+		return true;
+	}
+	ret->enhanced = "4.7.1";
+	ret->text = arena_copy(arena, ret->text);
+	return true;
+}
+
+void smtp_sender_answer(struct smtp_server *s, const struct answer *a)
+{
+	struct smtp_mail *m = &s->mail;
+	struct smtp_refusal no;
+
+	if (s->wait != WAIT_SENDER || !m->sender_asked || a->number != m->sender_number)
+		return;
+	s->wait = WAIT_NONE;
+	s->active = s->now;
+	s->verb = "MAIL";
+	if (smtp_sender_refusal(s, a, m->sender, &no)) {
+		smtp_refuse(s, no.code, no.enhanced, "%.*s", BYTES_ARG(no.text));
+		smtp_mail_reset(s);
+		return;
+	}
+	m->recipients_left = a->sender.recipients_left;
+	s->phase = PHASE_MAIL;
+	/* RFC 6710, 4.1: the new priority comes first. */
+	if (m->priority_lowered)
+		smtp_reply(s, 250, "2.3.6", "%d is the priority that this mail gets", m->priority);
+	else
+		smtp_reply(s, 250, "2.1.0", "Sender OK");
 }
 
 /* ---- RCPT ---- */
@@ -233,7 +214,7 @@ static bool rcpt_canonical(struct smtp_server *s, struct bytes address, struct b
 		smtp_refuse(s, 501, "5.1.3", "The recipient's address is too long");
 	else if (r != OK && domain_is_bad(address, &s->mail.arena))
 		smtp_refuse(s, 501, "5.1.2", "The recipient's domain is no domain name");
-	else if (r != OK || (bytes_find_char(*ret, '@') == BYTES_NONE &&
+	else if (r != OK || (bytes_find_char(*ret, '@') == BYTES_NONE && !s->peer.local &&
 	                     !bytes_equal(*ret, BYTES("postmaster"))))
 		smtp_refuse(s, 501, "5.1.3", "The recipient's address is malformed: user@domain");
 	else
@@ -241,14 +222,26 @@ static bool rcpt_canonical(struct smtp_server *s, struct bytes address, struct b
 	return false;
 }
 
+uint32_t smtp_rcpts_max(const struct smtp_server *s)
+{
+	uint32_t left = s->mail.recipients_left;
+
+	return left < s->options->recipients_max ? left : s->options->recipients_max;
+}
+
 /* Is there room for one more? RFC 5321, 4.5.3.1.10: the client sends the rest as another mail. */
 static bool has_room(struct smtp_server *s)
 {
 	struct smtp_mail *m = &s->mail;
 
-	if (m->rcpt_good < s->options->recipients_max)
+	if (m->rcpt_good < smtp_rcpts_max(s))
 		return true;
-	smtp_refuse(s, 452, "4.5.3", "Too many recipients; send the rest as another mail");
+	if (m->rcpt_good >= m->recipients_left)
+		smtp_refuse(s, 452, "4.7.1",
+		            "You may send to %u more recipients for now; try the others later",
+		            m->recipients_left);
+	else
+		smtp_refuse(s, 452, "4.5.3", "Too many recipients; send the rest as another mail");
 	return false;
 }
 
@@ -270,14 +263,14 @@ void smtp_cmd_rcpt(struct smtp_server *s, struct bytes args)
 
 	if (!may_rcpt(s))
 		return;
-	*newest(m) = (struct smtp_rcpt){0};
+	*smtp_rcpt_newest(m) = (struct smtp_rcpt){0};
 	r = smtp_path_cut(args, BYTES("TO:"), &address, &params);
 	if (r == NOT_FOUND) {
 		smtp_refuse(s, 500, "5.5.2", "Write: RCPT TO:<address>");
 	} else if (r != OK || address.len == 0) {
 		smtp_refuse(s, 501, "5.1.3", "The recipient's address is malformed: <user@domain>");
-	} else if (take_params(s, rcpt_params, RCPT_PARAMS, params) &&
-	           rcpt_canonical(s, address, &newest(m)->address)) {
+	} else if (smtp_rcpt_params(s, params) &&
+	           rcpt_canonical(s, address, &smtp_rcpt_newest(m)->address)) {
 		m->rcpt_open++;
 	}
 }
@@ -301,6 +294,18 @@ bool smtp_rcpt_ask(struct smtp_server *s, struct ask *ret)
 	return false;
 }
 
+/* A bare name is an address only here: others need its domain, too. */
+static void complete(struct smtp_server *s, struct smtp_rcpt *r, const struct answer *a)
+{
+	if (!s->peer.local || bytes_find_char(r->address, '@') != BYTES_NONE)
+		return;
+	if (a->result == OK && bytes_find_char(a->route.address, '@') != BYTES_NONE)
+		r->address = arena_copy(&s->mail.arena, a->route.address);
+	else
+		r->address = arena_printf(&s->mail.arena, "%.*s@%.*s", BYTES_ARG(r->address),
+		                          BYTES_ARG(s->options->domain));
+}
+
 void smtp_rcpt_answer(struct smtp_server *s, const struct answer *a)
 {
 	struct smtp_mail *m = &s->mail;
@@ -313,6 +318,7 @@ void smtp_rcpt_answer(struct smtp_server *s, const struct answer *a)
 		r->answered = true;
 		r->result = a->result;
 		r->class = a->result == OK ? a->route.class : ROUTE_UNKNOWN;
+		complete(s, r, a);
 		s->active = s->now;
 	}
 	smtp_flush_rcpts(s);
@@ -334,7 +340,7 @@ static const struct refusal route_refusals[] = {
 
 static const size_t ROUTE_REFUSALS = sizeof(route_refusals) / sizeof(route_refusals[0]);
 
-static const struct refusal *refusal_of(const struct smtp_rcpt *r)
+static const struct refusal *refusal_of(const struct smtp_server *s, const struct smtp_rcpt *r)
 {
 	static const struct refusal unknown_now = {451, "4.3.0",
 	                                           "cannot be looked up just now; try again soon"};
@@ -344,6 +350,8 @@ static const struct refusal *refusal_of(const struct smtp_rcpt *r)
 		return &malformed;
 	if (r->result != OK)
 		return &unknown_now;
+	if (r->class == ROUTE_REMOTE && s->options->submission)
+		return NULL;
 	if ((size_t)r->class < ROUTE_REFUSALS && route_refusals[r->class].code)
 		return &route_refusals[r->class];
 	if (r->class == ROUTE_DIRECT || r->class == ROUTE_QUEUE || r->class == ROUTE_SUSPENDED)
@@ -359,6 +367,7 @@ static bool pack(struct smtp_mail *m, const struct smtp_rcpt *r)
 	buf_block(&m->recipients, r->address);
 	buf_u8(&m->recipients, r->notify);
 	buf_block(&m->recipients, r->orcpt);
+	m->remote |= r->class == ROUTE_REMOTE;
 	m->only_rcpt = m->rcpt_good == 0 ? r->address : (struct bytes){0};
 	m->rcpt_good++;
 	return true;
@@ -378,7 +387,7 @@ static void refuse_rcpt(struct smtp_server *s, int code, const char *enhanced, s
 /* Goes straight to the output, before the replies of the RCPTs that are still open. */
 void smtp_rcpt_reply(struct smtp_server *s, const struct smtp_rcpt *r)
 {
-	const struct refusal *no = refusal_of(r);
+	const struct refusal *no = refusal_of(s, r);
 	unsigned open = s->mail.rcpt_open;
 
 	s->mail.rcpt_open = 0;

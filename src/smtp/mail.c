@@ -1,9 +1,9 @@
 /* The content of a mail: DATA (RFC 5321, 4.1.1.4) and BDAT (RFC 3030), spooled as it comes,
  * committed at its end.
  *
- *	content -> summary builder
+ *	content -> (submission: submit.c) -> summary builder
  *	        -> chunks of LIMIT_CHUNK -> SPOOL, at most LIMIT_SPOOL_WINDOW unanswered
- *	end     -> all SPOOLs answered -> COMMIT -> 250
+ *	end     -> all SPOOLs answered -> (submission: senders allowed, signed) -> COMMIT -> 250
  *	                                  COMMIT LOST -> COMMITTED, again and again for ten seconds
  */
 #include "base/text.h"
@@ -30,16 +30,23 @@ static size_t content_room(struct smtp_mail *m)
 {
 	struct smtp_chunk *c = filling(m);
 
+	if (buf_len(&m->staged) > 0)
+		return 0;
 	return (LIMIT_SPOOL_WINDOW - m->chunk_count) * (size_t)LIMIT_CHUNK +
 	       (c ? LIMIT_CHUNK - buf_len(&c->data) : 0);
 }
 
-static void store_content(struct smtp_mail *m, struct bytes run)
+/* Into chunks, as far as there are any; returns how much that was. */
+static size_t fill_chunks(struct smtp_mail *m, struct bytes run)
 {
+	size_t len = run.len;
+
 	while (run.len > 0) {
 		struct smtp_chunk *c = filling(m);
 		struct bytes part;
 
+		if (!c && m->chunk_count == LIMIT_SPOOL_WINDOW)
+			break;
 		if (!c) {
 			c = chunk_at(m, m->chunk_count++);
 			buf_clear(&c->data);
@@ -50,9 +57,28 @@ static void store_content(struct smtp_mail *m, struct bytes run)
 		c->full = buf_len(&c->data) == LIMIT_CHUNK;
 		run = bytes_skip(run, part.len);
 	}
+	return len - run.len;
 }
 
-static void set_fault(struct smtp_mail *m, enum smtp_fault fault)
+/* What submission makes of a header may be more than came: then it waits. */
+static void store_content(struct smtp_mail *m, struct bytes run)
+{
+	size_t taken = buf_len(&m->staged) == 0 ? fill_chunks(m, run) : 0;
+
+	if (taken < run.len)
+		buf_append(&m->staged, bytes_skip(run, taken));
+}
+
+static void unstage(struct smtp_mail *m)
+{
+	if (buf_len(&m->staged) == 0)
+		return;
+	buf_consume(&m->staged, fill_chunks(m, buf_bytes(&m->staged)));
+	if (buf_len(&m->staged) == 0)
+		buf_done(&m->staged);
+}
+
+void smtp_fault_set(struct smtp_mail *m, enum smtp_fault fault)
 {
 	if (fault > m->fault)
 		m->fault = fault;
@@ -64,11 +90,19 @@ static void take_content(struct smtp_server *s, struct bytes run)
 
 	m->size += run.len;
 	if (m->size > s->options->message_max)
-		set_fault(m, FAULT_SIZE);
+		smtp_fault_set(m, FAULT_SIZE);
 	if (m->fault != FAULT_NONE || run.len == 0)
 		return;
-	summary_builder_feed(m->builder, run);
-	store_content(m, run);
+	if (s->options->submission)
+		smtp_submit_content(s, run);
+	else
+		smtp_content_keep(s, run);
+}
+
+void smtp_content_keep(struct smtp_server *s, struct bytes run)
+{
+	summary_builder_feed(s->mail.builder, run);
+	store_content(&s->mail, run);
 }
 
 /* ---- beginning ---- */
@@ -76,20 +110,26 @@ static void take_content(struct smtp_server *s, struct bytes run)
 static void make_trace(struct smtp_server *s)
 {
 	struct smtp_mail *m = &s->mail;
+	bool local = s->peer.local;
+	bool hidden = local || (s->options->submission && s->options->hide_client);
 	struct trace t = {
-	        .return_path = true,
+	        .return_path = !m->remote, /* RFC 5321, 4.4: the last host makes it */
 	        .sender = m->sender,
 	        .helo = buf_bytes(&s->helo),
-	        .client = &s->peer.ip,
+	        .client = hidden ? NULL : &s->peer.ip,
 	        .hostname = s->options->hostname,
-	        .esmtp = s->ehlo,
+	        .esmtp = s->ehlo && !local,
 	        .tls = s->tls,
+	        .auth = s->logged_in && !local,
 	        .utf8 = (m->body & 4) != 0,
 	        .tls_version = s->tls ? s->tls_version : (struct bytes){0},
 	        .rcpt = m->only_rcpt,
 	        .now = s->now,
 	};
 
+	if (local)
+		t.tls_version = arena_printf(&m->arena, "local user %.*s, uid %u",
+		                             BYTES_ARG(s->peer.user), s->peer.uid);
 	t.id = arena_printf(&m->arena, "%llx.%x", (unsigned long long)s->peer.session, s->spools);
 	trace_make(&t, &m->trace);
 }
@@ -149,6 +189,10 @@ static void refuse_content(struct smtp_server *s)
 	case FAULT_DISK:
 		smtp_decline(s, 452, "4.3.1", "There is no space for it just now; try again later");
 		break;
+	case FAULT_HEADER:
+		smtp_refuse(s, s->mail.submit.refusal.code, s->mail.submit.refusal.enhanced, "%.*s",
+		            BYTES_ARG(s->mail.submit.refusal.text));
+		break;
 	case FAULT_SIZE:
 		smtp_refuse(s, 552, "5.3.4", "Too big; at most %llu octets are accepted",
 		            (unsigned long long)s->options->message_max);
@@ -176,13 +220,40 @@ static bool is_looping(struct smtp_server *s)
 	return true;
 }
 
+/* After Return-Path, where there is one, before Received. */
+static void add_signatures(struct smtp_mail *m)
+{
+	struct bytes trace = buf_bytes(&m->trace);
+	size_t first = bytes_starts(trace, BYTES("Return-Path:")) ? bytes_find_char(trace, '\n') + 1
+	                                                          : 0;
+	struct buf whole = {0};
+
+	if (buf_len(&m->submit.signatures) == 0)
+		return;
+	buf_append(&whole, bytes_first(trace, first));
+	buf_append(&whole, buf_bytes(&m->submit.signatures));
+	buf_append(&whole, bytes_skip(trace, first));
+	buf_done(&m->trace);
+	m->trace = whole;
+}
+
+static void keep_message_id(struct smtp_mail *m)
+{
+	struct bytes rest = summary_builder_summary(m->builder)->root->envelope->message_id, id;
+
+	if (summary_next_id(&rest, &id) && id.len <= LIMIT_MESSAGE_ID)
+		m->message_id = arena_copy(&m->arena, id);
+}
+
 static void begin_commit(struct smtp_server *s)
 {
 	struct smtp_mail *m = &s->mail;
 
-	summary_builder_finish(m->builder, &m->summary);
+	summary_builder_finish_grown(m->builder, buf_bytes(&m->submit.signatures), &m->summary);
 	if (is_looping(s))
 		return;
+	add_signatures(m);
+	keep_message_id(m);
 	/* One key a mail: the session's random seed, and which mail of it this is. */
 	memcpy(m->key, s->peer.seed, sizeof(m->key));
 	for (int i = 0; i < 4; i++)
@@ -191,13 +262,20 @@ static void begin_commit(struct smtp_server *s)
 	m->commit_asked = false;
 }
 
-static void after_spool(struct smtp_server *s)
+void smtp_content_proceed(struct smtp_server *s)
 {
+	struct smtp_mail *m = &s->mail;
+
 	s->wait = WAIT_NONE;
-	if (s->mail.fault != FAULT_NONE)
+	unstage(m);
+	if (buf_len(&m->staged) == 0 && filling(m))
+		filling(m)->full = true;
+	if (m->fault != FAULT_NONE)
 		refuse_content(s);
-	else if (s->mail.chunk_count > 0)
+	else if (m->chunk_count > 0)
 		s->wait = WAIT_SPOOL;
+	else if (s->options->submission && !smtp_submit_ready(s))
+		s->wait = WAIT_SUBMIT;
 	else
 		begin_commit(s);
 }
@@ -210,9 +288,10 @@ static void content_end(struct smtp_server *s)
 	/* A mail of nothing has no first piece that could make its spool. */
 	if (m->size == 0)
 		take_content(s, BYTES("\r\n"));
-	if (filling(m))
-		filling(m)->full = true;
-	after_spool(s);
+	m->ended = true;
+	if (s->options->submission && m->fault == FAULT_NONE)
+		smtp_submit_end(s);
+	smtp_content_proceed(s);
 }
 
 /* ---- feeding ---- */
@@ -235,7 +314,7 @@ static size_t feed_data(struct smtp_server *s, struct bytes in)
 	size_t taken = smtp_data_next(&m->data, in, &run, &end);
 
 	if (m->data.bare)
-		set_fault(m, FAULT_BARE);
+		smtp_fault_set(m, FAULT_BARE);
 	take_content(s, run);
 	if (end)
 		content_end(s);
@@ -327,7 +406,7 @@ void smtp_cmd_bdat(struct smtp_server *s, struct bytes args)
 		             (unsigned long long)s->options->message_max);
 		return;
 	}
-	set_fault(m, bdat_fault(s, len));
+	smtp_fault_set(m, bdat_fault(s, len));
 	if (m->fault == FAULT_NONE)
 		content_begin(s);
 	m->bdat_left = m->bdat_len = len;
@@ -375,7 +454,14 @@ static void commit_ask(struct smtp_server *s, struct ask *ret)
 	                               .recipients = buf_bytes(&m->recipients),
 	                               .envid = m->envid,
 	                               .ret = m->ret,
-	                               .body = m->body}};
+	                               .body = m->body,
+	                               .options = m->options,
+	                               .priority = (uint8_t)m->priority,
+	                               .hold_until = m->hold_until,
+	                               .deliver_by = m->deliver_by,
+	                               .by_mode = m->by_mode,
+	                               .local_uid = s->peer.local ? s->peer.uid + 1 : 0,
+	                               .message_id = m->message_id}};
 }
 
 bool smtp_mail_ask(struct smtp_server *s, struct ask *ret)
@@ -434,19 +520,21 @@ static void spool_answer(struct smtp_server *s, const struct answer *a)
 		s->spools_open--;
 	if (!ours)
 		return; /* of a mail that was given up */
-	set_fault(m, fault_of(a->result));
+	smtp_fault_set(m, fault_of(a->result));
 	drop_answered(m);
+	unstage(m);
 	s->active = s->now;
 	if (s->wait == WAIT_SPOOL)
-		after_spool(s);
+		smtp_content_proceed(s);
 }
 
 static void committed(struct smtp_server *s, struct bytes id)
 {
 	struct smtp_mail *m = &s->mail;
 
-	smtp_note(s, "smtp-accepted", "id=%.*s helo=%.*s sender=<%.*s> rcpts=%u size=%llu",
-	          BYTES_ARG(id), BYTES_ARG(buf_bytes(&s->helo)), BYTES_ARG(m->sender), m->rcpt_good,
+	smtp_note(s, "smtp-accepted", "id=%.*s helo=%.*s%s%.*s sender=<%.*s> rcpts=%u size=%llu",
+	          BYTES_ARG(id), BYTES_ARG(buf_bytes(&s->helo)), s->logged_in ? " user=" : "",
+	          BYTES_ARG(buf_bytes(&s->user)), BYTES_ARG(m->sender), m->rcpt_good,
 	          (unsigned long long)m->size);
 	smtp_reply(s, 250, "2.0.0", "OK queued as %.*s", BYTES_ARG(bytes_first(id, 100)));
 	s->mails++;
@@ -532,6 +620,8 @@ void smtp_mail_done(struct smtp_mail *m)
 	buf_done(&m->recipients);
 	buf_done(&m->trace);
 	buf_done(&m->summary);
+	buf_done(&m->staged);
+	smtp_submit_done(&m->submit);
 	summary_builder_free(&m->builder);
 	arena_done(&m->arena);
 }

@@ -30,6 +30,22 @@ struct smtp_options smtp_options_of(const struct config *c)
 	};
 }
 
+struct smtp_options smtp_submission_options_of(const struct config *c)
+{
+	struct smtp_options o = smtp_options_of(c);
+
+	o.submission = true;
+	o.domain = c->domains.count > 0 ? c->domains.items[0] : c->hostname;
+	o.plaintext = (enum config_plaintext)c->login_plaintext;
+	o.cram_md5 = c->login_cram_md5;
+	o.login_failures = (uint32_t)c->login_failures_max;
+	o.hide_client = c->submission_hide_client;
+	o.dkim_sign = c->dkim_sign;
+	o.hold_max_ms = c->submission_hold_ms;
+	o.priority_max = (int)c->submission_priority_max;
+	return o;
+}
+
 uint32_t smtp_number(struct smtp_server *s)
 {
 	if (++s->last_number == 0)
@@ -95,8 +111,9 @@ void smtp_reply(struct smtp_server *s, int code, const char *enhanced, const cha
 /* What was refused, to whom, and why, as words for a person and for grep. */
 static void note_refusal(struct smtp_server *s, struct text *t)
 {
-	smtp_note(s, "smtp-refused", "command=%s helo=%.*s sender=<%.*s> reply=\"%.*s\"",
+	smtp_note(s, "smtp-refused", "command=%s helo=%.*s%s%.*s sender=<%.*s> reply=\"%.*s\"",
 	          s->verb ? s->verb : "-", BYTES_ARG(buf_bytes(&s->helo)),
+	          s->logged_in ? " user=" : "", BYTES_ARG(buf_bytes(&s->user)),
 	          BYTES_ARG(s->mail.sender), (int)t->len - 2, t->ptr);
 }
 
@@ -191,6 +208,7 @@ static bool is_clean(struct smtp_server *s, struct bytes line)
 	    bytes_find_char(line, '\0') == BYTES_NONE)
 		return true;
 	s->verb = "-";
+	smtp_auth_cancel(s);
 	smtp_refuse(s, 500, "5.5.2",
 	            "End each line with CRLF; a CR, LF or NUL alone is not accepted");
 	return false;
@@ -211,8 +229,14 @@ static bool must_wait(struct smtp_server *s, struct bytes line)
 		return true;
 	c = smtp_command_find(bytes_trim(line), &args);
 	return !c || !smtp_command_is_parallel(c) || m->rcpt_open == SMTP_ROUTES ||
-	       m->rcpt_good + m->rcpt_open >= s->options->recipients_max ||
+	       m->rcpt_good + m->rcpt_open >= smtp_rcpts_max(s) ||
 	       buf_len(&m->recipients) + m->rcpt_open * 1024u > LIMIT_ENVELOPE;
+}
+
+/* A login's lines may be longer than a command. */
+static size_t line_max(const struct smtp_server *s)
+{
+	return s->options->submission && !s->logged_in ? SMTP_AUTH_LINE : LIMIT_SMTP_LINE;
 }
 
 static size_t long_line(struct smtp_server *s, struct bytes in)
@@ -229,15 +253,17 @@ static size_t long_line(struct smtp_server *s, struct bytes in)
 	if (lf != BYTES_NONE) {
 		s->mode = MODE_COMMAND;
 		s->verb = "-";
-		smtp_refuse(s, 500, "5.5.2", "Line too long; at most %d octets are accepted",
-		            LIMIT_SMTP_LINE);
+		/* RFC 4954, 4: 5.5.6 ends a login. */
+		smtp_refuse(s, 500, s->sasl ? "5.5.6" : "5.5.2",
+		            "Line too long; at most %zu octets are accepted", line_max(s));
+		smtp_auth_cancel(s);
 	}
 	return len;
 }
 
 static size_t keep_beginning(struct smtp_server *s, struct bytes in)
 {
-	if (buf_len(&s->line) + in.len > LIMIT_SMTP_LINE) {
+	if (buf_len(&s->line) + in.len > line_max(s)) {
 		s->line_passed = buf_len(&s->line);
 		buf_clear(&s->line);
 		s->mode = MODE_LONG_LINE;
@@ -253,10 +279,9 @@ static size_t command_feed(struct smtp_server *s, struct bytes in)
 	size_t lf = bytes_find_char(in, '\n'), before = buf_len(&s->line);
 	struct bytes line = bytes_first(in, lf);
 
-	if (before + (lf == BYTES_NONE ? in.len : lf + 1) > LIMIT_SMTP_LINE &&
-	    s->mail.rcpt_open > 0)
+	if (before + (lf == BYTES_NONE ? in.len : lf + 1) > line_max(s) && s->mail.rcpt_open > 0)
 		return 0;
-	if (lf == BYTES_NONE || before + lf + 1 > LIMIT_SMTP_LINE)
+	if (lf == BYTES_NONE || before + lf + 1 > line_max(s))
 		return keep_beginning(s, in);
 	if (before > 0) {
 		buf_append(&s->line, line);
@@ -267,7 +292,11 @@ static size_t command_feed(struct smtp_server *s, struct bytes in)
 		return 0;
 	}
 	s->active = s->now;
-	if (is_clean(s, line))
+	if (!is_clean(s, line))
+		;
+	else if (s->mode == MODE_AUTH)
+		smtp_auth_line(s, bytes_first(line, line.len - 1));
+	else
 		smtp_command_run(s, bytes_first(line, line.len - 1));
 	buf_clear(&s->line);
 	return lf + 1;
@@ -278,7 +307,8 @@ static size_t command_feed(struct smtp_server *s, struct bytes in)
 static size_t feed_mode(struct smtp_server *s, struct bytes in)
 {
 	switch (s->mode) {
-	case MODE_COMMAND: return command_feed(s, in);
+	case MODE_COMMAND:
+	case MODE_AUTH: return command_feed(s, in);
 	case MODE_LONG_LINE: return long_line(s, in);
 	case MODE_DATA:
 	case MODE_BDAT: return smtp_content_feed(s, in);
@@ -351,7 +381,15 @@ static bool server_ask(struct engine *e, struct ask *ret)
 		*ret = (struct ask){.kind = ASK_TLS_START, .number = s->tls_number};
 		return true;
 	}
-	return smtp_rcpt_ask(s, ret) || smtp_mail_ask(s, ret);
+	return smtp_auth_ask(s, ret) || smtp_sender_ask(s, ret) || smtp_rcpt_ask(s, ret) ||
+	       smtp_submit_ask(s, ret) || smtp_mail_ask(s, ret);
+}
+
+static void tls_keep(struct smtp_server *s, const struct answer_tls_start *t)
+{
+	s->tls_version = arena_copy(&s->arena, t->version);
+	buf_append(&s->exporter, t->exporter);
+	buf_append(&s->endpoint, t->endpoint);
 }
 
 /* RFC 3207, 4.2: what was said in the clear is forgotten. */
@@ -367,10 +405,16 @@ static void tls_answer(struct smtp_server *s, const struct answer *a)
 		return;
 	}
 	s->tls = true;
-	s->tls_version = arena_copy(&s->arena, a->tls_start.version);
+	tls_keep(s, &a->tls_start);
 	s->phase = PHASE_START;
 	s->ehlo = false;
 	buf_clear(&s->helo);
+}
+
+static bool is_login(enum ask_kind kind)
+{
+	return kind == ASK_LOGIN || kind == ASK_SCRAM_BEGIN || kind == ASK_SCRAM_FINISH ||
+	       kind == ASK_DIGEST_LOGIN;
 }
 
 static void server_answer(struct engine *e, const struct answer *a)
@@ -381,6 +425,12 @@ static void server_answer(struct engine *e, const struct answer *a)
 		tls_answer(s, a);
 	else if (a->kind == ASK_ROUTE)
 		smtp_rcpt_answer(s, a);
+	else if (is_login(a->kind))
+		smtp_auth_answer(s, a);
+	else if (a->kind == ASK_SENDER && s->wait == WAIT_SENDER)
+		smtp_sender_answer(s, a);
+	else if (a->kind == ASK_SENDER || a->kind == ASK_DKIM_KEYS || a->kind == ASK_DKIM_SIGN)
+		smtp_submit_answer(s, a);
 	else
 		smtp_mail_answer(s, a);
 	end_if_stopping(s);
@@ -401,6 +451,14 @@ static bool waits_for_client(const struct smtp_server *s)
 	return s->wait == WAIT_NONE && s->mail.rcpt_open == 0 && !s->closing && !s->eof;
 }
 
+/* Who does not log in has no time to lose. */
+static time_ms session_max(const struct smtp_server *s)
+{
+	time_ms most = s->options->session_max_ms;
+
+	return s->options->submission && !s->logged_in ? earlier(most, SMTP_LOGIN_MS) : most;
+}
+
 static time_ms server_deadline(const struct engine *e)
 {
 	const struct smtp_server *s = (const struct smtp_server *)e;
@@ -409,8 +467,7 @@ static time_ms server_deadline(const struct engine *e)
 		return s->mail.pause_until;
 	if (!waits_for_client(s))
 		return TIME_NEVER;
-	return earlier(s->active + s->options->command_timeout_ms,
-	               s->started + s->options->session_max_ms);
+	return earlier(s->active + s->options->command_timeout_ms, s->started + session_max(s));
 }
 
 static void server_tick(struct engine *e, time_ms now)
@@ -424,7 +481,7 @@ static void server_tick(struct engine *e, time_ms now)
 	if (!waits_for_client(s))
 		return;
 	s->verb = "-";
-	if (s->now >= s->started + s->options->session_max_ms)
+	if (s->now >= s->started + session_max(s))
 		smtp_hang_up(s, 421, "4.4.2",
 		             "%.*s This session has lasted too long; connect again",
 		             BYTES_ARG(host));
@@ -457,8 +514,8 @@ static bool server_finished(const struct engine *e)
 {
 	const struct smtp_server *s = (const struct smtp_server *)e;
 
-	if (s->wait == WAIT_SPOOL || s->wait == WAIT_COMMIT || s->wait == WAIT_COMMITTED ||
-	    s->wait == WAIT_PAUSE)
+	if (s->wait == WAIT_SPOOL || s->wait == WAIT_SUBMIT || s->wait == WAIT_COMMIT ||
+	    s->wait == WAIT_COMMITTED || s->wait == WAIT_PAUSE)
 		return false;
 	return s->eof || (s->closing && s->mail.rcpt_open == 0);
 }
@@ -474,6 +531,13 @@ static void server_free(struct engine **e)
 	buf_done(&s->line);
 	buf_done(&s->output);
 	buf_done(&s->notes);
+	sasl_free(&s->sasl);
+	buf_done(&s->exporter);
+	buf_done(&s->endpoint);
+	buf_done(&s->user);
+	buf_done(&s->keys_from);
+	buf_done(&s->keys_domain);
+	buf_done(&s->keys_packed);
 	arena_done(&s->arena);
 	memory_free(s);
 	*e = NULL;
@@ -504,7 +568,12 @@ struct engine *smtp_server_new(const struct smtp_options *o, const struct engine
 	s->now = s->started = s->active = now;
 	s->tls = peer->tls;
 	if (peer->tls)
-		s->tls_version = arena_copy(&s->arena, peer->tls_info.version);
+		tls_keep(s, &peer->tls_info);
+	s->peer.user = arena_copy(&s->arena, peer->user);
+	if (peer->local && o->submission) {
+		s->logged_in = true;
+		buf_printf(&s->user, "%.*s@%.*s", BYTES_ARG(peer->user), BYTES_ARG(o->hostname));
+	}
 	memset(&s->peer.tls_info, 0, sizeof(s->peer.tls_info));
 	buf_printf(&s->output, "220 %.*s ESMTP Hikyaku\r\n", BYTES_ARG(o->hostname));
 	return &s->engine;
