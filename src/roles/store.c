@@ -236,7 +236,7 @@ static enum result start(struct role_context *r, struct why *why)
 static void ask(struct role_context *r, struct channel *c, const struct ask *a)
 {
 	struct self *self = r->self;
-	struct store_peer from = {(uint8_t)channel_peer(c), (uint8_t)channel_peer_worker(c)};
+	struct store_peer from = {(uint16_t)channel_peer(c), (uint8_t)channel_peer_worker(c)};
 
 	if (!self->store)
 		return;
@@ -247,7 +247,7 @@ static void ask(struct role_context *r, struct channel *c, const struct ask *a)
 static void peer_lost(struct role_context *r, struct channel *c)
 {
 	struct self *self = r->self;
-	struct store_peer from = {(uint8_t)channel_peer(c), (uint8_t)channel_peer_worker(c)};
+	struct store_peer from = {(uint16_t)channel_peer(c), (uint8_t)channel_peer_worker(c)};
 
 	if (self && self->store) {
 		store_peer_lost(self->store, from);

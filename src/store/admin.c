@@ -7,8 +7,6 @@
 
 enum { ROWS_MAX = LIMIT_LIST - 4096 };
 
-static const char *const state_names[ENTRY_STATES] = {"ready", "held", "carry", "parked"};
-
 /* ---- rows ---- */
 
 json_t *admin_text(struct bytes b)
@@ -57,10 +55,10 @@ static enum result admin_status(struct store *s, struct job *j, struct why *why)
 		space = 0;
 	o = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b,s:I}", "accounts",
 	              (json_int_t)s->accounts.count, "mailboxes", (json_int_t)s->mailboxes.count,
-	              "queue_ready", (json_int_t)s->state_counts[ENTRY_READY], "queue_held",
-	              (json_int_t)s->state_counts[ENTRY_HELD], "queue_carry",
-	              (json_int_t)s->state_counts[ENTRY_CARRY], "queue_parked",
-	              (json_int_t)s->state_counts[ENTRY_PARKED], "segments", (json_int_t)count,
+	              "queue_ready", (json_int_t)queue_count(s, ENTRY_READY), "queue_held",
+	              (json_int_t)queue_count(s, ENTRY_HELD), "queue_carry",
+	              (json_int_t)queue_count(s, ENTRY_CARRY), "queue_parked",
+	              (json_int_t)queue_count(s, ENTRY_PARKED), "segments", (json_int_t)count,
 	              "log_octets", (json_int_t)octets, "space_octets", (json_int_t)space,
 	              "disk_full", blob_log_full(s->log), "spool_octets",
 	              (json_int_t)s->spool_octets);
@@ -114,177 +112,6 @@ static enum result admin_account_list(struct store *s, struct job *j, struct why
 		}
 	}
 	admin_rows_done(j, &rows);
-	return OK;
-}
-
-/* ---- the queue ---- */
-
-static const char queue_columns[] =
-        "SELECT e.id, e.mail, e.state, e.due, e.tries, e.queued, e.sender, e.rcpt, e.origin,"
-        " e.reason, m.size FROM entry e LEFT JOIN mail m ON m.id=e.mail WHERE e.id>? ORDER BY e.id";
-
-static json_t *queue_row(struct store *s, struct db_query *q)
-{
-	char id[24], mail[24];
-	unsigned state = (unsigned)db_u64(q, 2);
-	struct entry *e;
-	bool leased;
-
-	store_hold(s);
-	e = map_get_u64(&s->entries, db_u64(q, 0));
-	leased = e && e->lease;
-	store_let(s);
-	snprintf(id, sizeof(id), "%llu", (unsigned long long)db_u64(q, 0));
-	snprintf(mail, sizeof(mail), "%08llX", (unsigned long long)db_u64(q, 1));
-	return json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:o,s:o,s:o,s:o,s:I}", "id", id, "mail", mail,
-	                 "state",
-	                 leased                 ? "sorting"
-	                 : state < ENTRY_STATES ? state_names[state]
-	                                        : "?",
-	                 "due_ms", (json_int_t)db_i64(q, 3), "tries", (json_int_t)db_u64(q, 4),
-	                 "queued_ms", (json_int_t)db_i64(q, 5), "sender", admin_text(db_bytes(q, 6)),
-	                 "recipient", admin_text(db_bytes(q, 7)), "origin", admin_text(db_bytes(q, 8)),
-	                 "reason", admin_text(db_bytes(q, 9)), "size", (json_int_t)db_u64(q, 10));
-}
-
-static enum result admin_queue_list(struct store *s, struct job *j, struct why *why)
-{
-	struct db_query *q = db_query(j->reader->db, queue_columns);
-	struct buf rows = {0};
-	uint64_t last = 0;
-
-	db_bind(q, "u", j->ask.admin.number);
-	while (db_next(q)) {
-		if (!admin_row(&rows, queue_row(s, q))) {
-			j->answer.admin.next = last;
-			db_end(q);
-			break;
-		}
-		last = db_u64(q, 0);
-	}
-	admin_rows_done(j, &rows);
-	return db_failed(j->reader->db, why);
-}
-
-static enum result entry_number(struct job *j, uint64_t *ret, struct why *why)
-{
-	if (bytes_to_u64(j->ask.admin.subject, INT64_MAX, ret) != OK)
-		return why_set(why, INVALID, "a queue id is a number");
-	return OK;
-}
-
-static enum result admin_queue_show(struct store *s, struct job *j, struct why *why)
-{
-	struct db_query *q = db_query(j->reader->db, queue_columns);
-	struct buf rows = {0};
-	uint64_t id;
-
-	if (entry_number(j, &id, why) != OK)
-		return INVALID;
-	db_bind(q, "u", id ? id - 1 : 0);
-	if (!db_next(q) || db_u64(q, 0) != id) {
-		db_end(q);
-		return why_set(why, NOT_FOUND, "there is no queue entry %llu",
-		               (unsigned long long)id);
-	}
-	admin_row(&rows, queue_row(s, q));
-	db_end(q);
-	admin_rows_done(j, &rows);
-	return OK;
-}
-
-/* A copy of the entry; NOT_FOUND, or UNAVAILABLE while a sorter has it. */
-static enum result find_entry(struct store *s, struct job *j, struct entry *ret, struct why *why)
-{
-	uint64_t id;
-	struct entry *e;
-	enum result result = entry_number(j, &id, why);
-
-	if (result != OK)
-		return result;
-	store_hold(s);
-	e = map_get_u64(&s->entries, id);
-	if (e)
-		*ret = *e;
-	store_let(s);
-	if (!e)
-		return why_set(why, NOT_FOUND, "there is no queue entry %llu",
-		               (unsigned long long)id);
-	if (ret->lease)
-		return why_set(why, UNAVAILABLE, "it is being sorted just now");
-	return OK;
-}
-
-static void set_state(struct job *j, const struct entry *e, enum entry_state state,
-                      struct bytes reason)
-{
-	struct change *c = job_change(j, CHANGE_ENTRY_STATE);
-
-	c->entry_state = (struct change_entry_state){
-	        e->id, (uint8_t)state, state == ENTRY_READY ? j->now : 0, e->tries, reason};
-}
-
-static enum result admin_queue_hold(struct store *s, struct job *j, struct why *why)
-{
-	struct entry e;
-	enum result result = find_entry(s, j, &e, why);
-
-	if (result == OK)
-		set_state(j, &e, ENTRY_HELD, BYTES("held by the operator"));
-	return result;
-}
-
-static enum result admin_queue_release(struct store *s, struct job *j, struct why *why)
-{
-	struct entry e;
-	enum result result = find_entry(s, j, &e, why);
-
-	if (result == OK && e.state != ENTRY_CARRY)
-		set_state(j, &e, ENTRY_READY, (struct bytes){0});
-	return result;
-}
-
-/* Now, instead of when it is due. */
-static enum result admin_queue_retry(struct store *s, struct job *j, struct why *why)
-{
-	struct db_query *q;
-	struct entry e;
-	enum result result;
-
-	if (j->ask.admin.subject.len) {
-		result = find_entry(s, j, &e, why);
-		if (result == OK && e.state == ENTRY_READY)
-			set_state(j, &e, ENTRY_READY, (struct bytes){0});
-		return result;
-	}
-	q = db_query(s->db, "SELECT id, tries FROM entry WHERE state=0 AND due>? ORDER BY id");
-	db_bind(q, "i", j->now);
-	while (db_next(q)) {
-		e = (struct entry){.id = db_u64(q, 0), .tries = (uint32_t)db_u64(q, 1)};
-		set_state(j, &e, ENTRY_READY, (struct bytes){0});
-	}
-	return OK;
-}
-
-static enum result admin_queue_remove(struct store *s, struct job *j, struct why *why)
-{
-	struct entry e;
-	struct db_query *q;
-	struct change *c;
-	int64_t delta = 0;
-	enum result result = find_entry(s, j, &e, why);
-
-	if (result != OK)
-		return result;
-	q = db_query(s->db, "SELECT delta FROM reference WHERE mail=?");
-	db_bind(q, "u", e.mail);
-	if (db_next(q))
-		delta = db_i64(q, 0);
-	db_end(q);
-	c = job_change(j, CHANGE_ENTRY_GONE);
-	c->entry_gone.id = e.id;
-	c = job_change(j, CHANGE_REFERENCE);
-	c->reference = (struct change_reference){e.mail, delta - 1};
 	return OK;
 }
 
@@ -394,10 +221,13 @@ static const struct {
         [ADMIN_ACCOUNT_SUSPEND] = {ADMIN_WRITE, admin_account_suspend},
         [ADMIN_QUEUE_LIST] = {ADMIN_READ, admin_queue_list},
         [ADMIN_QUEUE_SHOW] = {ADMIN_READ, admin_queue_show},
-        [ADMIN_QUEUE_RETRY] = {ADMIN_WRITE, admin_queue_retry},
-        [ADMIN_QUEUE_HOLD] = {ADMIN_WRITE, admin_queue_hold},
-        [ADMIN_QUEUE_RELEASE] = {ADMIN_WRITE, admin_queue_release},
-        [ADMIN_QUEUE_REMOVE] = {ADMIN_WRITE, admin_queue_remove},
+        [ADMIN_QUEUE_WHY] = {ADMIN_READ, admin_queue_show},
+        [ADMIN_QUEUE_RETRY] = {ADMIN_READ, admin_queue_act},
+        [ADMIN_QUEUE_HOLD] = {ADMIN_READ, admin_queue_act},
+        [ADMIN_QUEUE_RELEASE] = {ADMIN_READ, admin_queue_act},
+        [ADMIN_QUEUE_REMOVE] = {ADMIN_READ, admin_queue_act},
+        [ADMIN_QUEUE_REDIRECT] = {ADMIN_READ, admin_queue_act},
+        [ADMIN_QUEUE_SUMMARY] = {ADMIN_READ, admin_queue_summary},
         [ADMIN_FILE_PUT] = {ADMIN_READ, admin_file_put},
         [ADMIN_CHECKPOINT] = {ADMIN_HERE, admin_image},
         [ADMIN_SWEEP] = {ADMIN_WRITE, admin_sweep},

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "store/life.h"
+#include "store/queue.h"
 
 enum { SCHEMA = 2 }; /* raise it with any change below: the index is then made anew from the log */
 
@@ -29,9 +30,6 @@ static const char schema[] =
         /* by how much mail.refs is off: expunging and copying touch this instead of wide rows */
         "CREATE TABLE reference(mail INTEGER PRIMARY KEY, delta);"
         "CREATE INDEX garbage ON reference(mail) WHERE delta < 0;"
-        "CREATE TABLE entry(id INTEGER PRIMARY KEY, mail, state, due, tries, queued, sender BLOB,"
-        " rcpt BLOB, origin BLOB, notify, orcpt BLOB, envid BLOB, ret, reason BLOB);"
-        "CREATE INDEX entry_mail ON entry(mail);"
         "CREATE TABLE delivered(mail, account, PRIMARY KEY(mail, account)) WITHOUT ROWID;"
         "CREATE TABLE answer(seq INTEGER PRIMARY KEY, key BLOB, mail, uidvalidity, uid, at);"
         "CREATE TABLE segment(id INTEGER PRIMARY KEY, live);"
@@ -51,7 +49,9 @@ static const char schema[] =
 
 enum result schema_make(struct db *db, struct why *why)
 {
-	return db_run(db, schema, why);
+	enum result result = db_run(db, queue_schema, why);
+
+	return result == OK ? db_run(db, schema, why) : result;
 }
 
 bool schema_fits(struct db *db)
@@ -493,47 +493,6 @@ static enum result apply_vanished_gone(struct store *s, const struct change_vani
 
 /* ---- queue and keys ---- */
 
-static enum result apply_entry(struct store *s, const struct change_entry *c)
-{
-	struct db_query *q = db_query(s->db, "INSERT OR REPLACE INTO entry VALUES"
-	                                     "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-
-	db_bind(q, "uuuiuibbbubbub", c->id, c->mail, (uint64_t)c->state, c->due, (uint64_t)c->tries,
-	        c->queued, c->sender, c->rcpt, c->origin, (uint64_t)c->notify, c->orcpt, c->envid,
-	        (uint64_t)c->ret, c->reason);
-	db_execute(q);
-	above(&s->counters.entry, c->id);
-	above(&s->counters.mail, c->mail);
-	return OK;
-}
-
-static enum result apply_entry_state(struct store *s, const struct change_entry_state *c)
-{
-	struct db_query *q = db_query(
-	        s->db, "UPDATE entry SET state=?, due=?, tries=?, reason=? WHERE id=?");
-
-	db_bind(q, "uiubu", (uint64_t)c->state, c->due, (uint64_t)c->tries, c->reason, c->id);
-	db_execute(q);
-	return OK;
-}
-
-static enum result apply_entry_gone(struct store *s, const struct change_entry_gone *c)
-{
-	struct db_query *q = db_query(s->db, "DELETE FROM entry WHERE id=? RETURNING mail");
-	uint64_t mail;
-
-	db_bind(q, "u", c->id);
-	if (!db_next(q))
-		return OK;
-	mail = db_u64(q, 0);
-	db_execute(q);
-	q = db_query(s->db, "DELETE FROM delivered WHERE mail=?"
-	                    " AND NOT EXISTS(SELECT 1 FROM entry WHERE entry.mail=delivered.mail)");
-	db_bind(q, "u", mail);
-	db_execute(q);
-	return OK;
-}
-
 static enum result apply_key(struct store *s, const struct change_key *c)
 {
 	struct db_query *q = db_query(
@@ -584,9 +543,11 @@ enum result change_apply(struct store *s, const struct change *c, const struct b
 		note_vanished(s, c->vanished.mailbox, c->vanished.modseq, c->vanished.ranges);
 		return OK;
 	case CHANGE_REFERENCE: return apply_reference(s, &c->reference);
-	case CHANGE_ENTRY: return apply_entry(s, &c->entry);
-	case CHANGE_ENTRY_STATE: return apply_entry_state(s, &c->entry_state);
-	case CHANGE_ENTRY_GONE: return apply_entry_gone(s, &c->entry_gone);
+	case CHANGE_ENTRY: return entry_apply(s, &c->entry);
+	case CHANGE_ENTRY_STATE: return entry_state_apply(s, &c->entry_state);
+	case CHANGE_ENTRY_GONE: return entry_gone_apply(s, &c->entry_gone);
+	case CHANGE_ENTRY_TRIED: return entry_tried_apply(s, &c->entry_tried);
+	case CHANGE_DESTINATION: return destination_apply(s, &c->destination);
 	case CHANGE_KEY: return apply_key(s, &c->key);
 	case CHANGE_KEYS_GONE: return apply_keys_gone(s, &c->keys_gone);
 	case CHANGE_DELIVERED: return apply_delivered(s, &c->delivered);
@@ -687,12 +648,6 @@ void change_publish(struct store *s, const struct change *c)
 		if (v)
 			view_expunge(s, v, c->expunge.modseq, c->expunge.ranges);
 		break;
-	case CHANGE_ENTRY: queue_put(s, &c->entry); break;
-	case CHANGE_ENTRY_STATE:
-		queue_state(s, c->entry_state.id, c->entry_state.state, c->entry_state.due,
-		            c->entry_state.tries);
-		break;
-	case CHANGE_ENTRY_GONE: queue_gone(s, c->entry_gone.id); break;
 	case CHANGE_INCIDENT: incident_publish(s, &c->incident); break;
 	case CHANGE_KEY: publish_key(s, &c->key); break;
 	case CHANGE_KEYS_GONE: publish_keys_gone(s, &c->keys_gone); break;

@@ -4,7 +4,10 @@
  * ours without a dot file, a queue entry for every other one, the answer's key. */
 #include <stdio.h>
 
-#include "store/internal.h"
+#include "store/life.h"
+#include "store/queue.h"
+
+enum { NOTIFY_SUCCESS = 2 }; /* RFC 3461, 4.1 */
 
 /* ---- ROUTE ---- */
 
@@ -146,8 +149,9 @@ void deliver_place(struct store *s, struct job *j, struct delivery *d, struct ac
 	d->refs++;
 }
 
-void deliver_entry(struct store *s, struct job *j, struct delivery *d, const struct recipient *r,
-                   enum entry_state state, int64_t due, struct bytes reason)
+static struct change_entry *entry_change(struct store *s, struct job *j, struct delivery *d,
+                                         const struct recipient *r, enum entry_state state,
+                                         int64_t due, struct bytes reason)
 {
 	struct change *c = job_change(j, CHANGE_ENTRY);
 	uint64_t id = s->counters.entry;
@@ -166,9 +170,58 @@ void deliver_entry(struct store *s, struct job *j, struct delivery *d, const str
 	                                 .orcpt = r->orcpt,
 	                                 .envid = d->envid,
 	                                 .ret = d->ret,
-	                                 .reason = reason};
+	                                 .reason = reason,
+	                                 .options = d->options,
+	                                 .body = d->body,
+	                                 .priority = d->priority,
+	                                 .owner = d->owner,
+	                                 .deliver_by = d->deliver_by,
+	                                 .by_mode = d->by_mode};
+	entry_times(s->writer_config, &c->entry, d->hold_until);
 	d->refs++;
 	d->queued = true;
+	return &c->entry;
+}
+
+void deliver_entry(struct store *s, struct job *j, struct delivery *d, const struct recipient *r,
+                   enum entry_state state, int64_t due, struct bytes reason)
+{
+	entry_change(s, j, d, r, state, due, reason);
+}
+
+/* It was placed, and its sender wanted to know (RFC 3461, 5.2.4): the sorter says so. */
+void deliver_expanded(struct store *s, struct job *j, struct delivery *d, const struct recipient *r)
+{
+	if (!(r->notify & NOTIFY_SUCCESS) || d->sender.len == 0)
+		return;
+	entry_change(s, j, d, r, ENTRY_READY, j->now, (struct bytes){0})->task =
+	        SORT_TASK_EXPANDED;
+}
+
+/* The canonical domain of an address, or its literal as it is. */
+static struct bytes destination_of(struct job *j, struct bytes address)
+{
+	struct bytes domain = bytes_skip(address, bytes_find_last(address, '@') + 1), canonical;
+
+	if (config_domain_canonical(domain, &j->arena, &canonical) != OK)
+		canonical = domain;
+	return bytes_first(canonical, LIMIT_DOMAIN);
+}
+
+/* For another host. Whoever may not send there is refused as a whole (store.h: never a relay). */
+static void deliver_elsewhere(struct store *s, struct job *j, struct delivery *d,
+                              const struct recipient *r, int64_t due)
+{
+	struct change_entry *e;
+
+	if (!d->may_carry) {
+		d->denied = true;
+		return;
+	}
+	e = entry_change(s, j, d, r, d->incident ? ENTRY_HELD : ENTRY_CARRY,
+	                 d->incident ? 0 : due, (struct bytes){0});
+	e->incident = d->incident;
+	e->destination = destination_of(j, r->address);
 }
 
 /* The Junk folder by its special use, so that a renamed one is found. */
@@ -185,16 +238,19 @@ void deliver(struct store *s, struct job *j, struct delivery *d, const struct re
 {
 	struct route route = route_of(s, s->writer_config, &j->arena, r->address, d->size);
 	struct account *a = route.account;
-	time_ms now = j->now;
+	time_ms now = j->now > d->hold_until ? j->now : d->hold_until;
 
 	/* Others in this group may have used the quota up since. */
 	if (route.class == ROUTE_DIRECT && over_quota(a, a->next.used, d->size))
 		route.class = ROUTE_FULL;
 	if ((route.class == ROUTE_DIRECT || route.class == ROUTE_FULL) && has_it(s, d, a))
 		return;
+	if (route.class == ROUTE_DIRECT && now > j->now) /* FUTURERELEASE (RFC 4865) */
+		route.class = ROUTE_QUEUE;
 	switch (route.class) {
 	case ROUTE_DIRECT:
 		deliver_place(s, j, d, a, d->junk ? junk_name(a) : BYTES("INBOX"), 0);
+		deliver_expanded(s, j, d, r);
 		break;
 	case ROUTE_FULL:
 		deliver_entry(s, j, d, r, ENTRY_READY, now + FULL_RETRY_S * 1000,
@@ -203,10 +259,7 @@ void deliver(struct store *s, struct job *j, struct delivery *d, const struct re
 	case ROUTE_SUSPENDED:
 		deliver_entry(s, j, d, r, ENTRY_PARKED, 0, BYTES("the account is suspended"));
 		break;
-	case ROUTE_REMOTE:
-		deliver_entry(s, j, d, r, ENTRY_CARRY, now,
-		              BYTES("for another host; there is no courier yet"));
-		break;
+	case ROUTE_REMOTE: deliver_elsewhere(s, j, d, r, now); break;
 	case ROUTE_QUEUE:
 	case ROUTE_UNKNOWN: /* known at RCPT, gone since: the sorter sends it back */
 		deliver_entry(s, j, d, r, ENTRY_READY, now, (struct bytes){0});
@@ -250,8 +303,10 @@ void deliver_account(struct store *s, struct job *j, struct delivery *d, const s
 	else if (over_quota(a, a->next.used, d->size))
 		deliver_entry(s, j, d, &own, ENTRY_READY, j->now + FULL_RETRY_S * 1000,
 		              BYTES("the mailbox is full"));
-	else
+	else {
 		place_by_name(s, j, d, a, mailbox, flags);
+		deliver_expanded(s, j, d, r);
+	}
 }
 
 /* ---- COMMIT ---- */
@@ -327,6 +382,12 @@ static void delivered_changes(struct job *j, const struct delivery *d)
 	}
 }
 
+/* Strangers may not, nor sessions that nobody has logged in to (ask.def: COMMIT). */
+static bool may_carry(const struct job *j)
+{
+	return j->from.role != MX && (j->from.role != ACCESS || j->owner);
+}
+
 static enum result commit_spooled(struct store *s, struct job *j, struct why *why)
 {
 	const struct ask_commit *a = &j->ask.commit;
@@ -337,17 +398,33 @@ static enum result commit_spooled(struct store *s, struct job *j, struct why *wh
 	                     .sender = a->sender,
 	                     .envid = a->envid,
 	                     .ret = a->ret,
-	                     .queued_at = j->now};
+	                     .queued_at = j->now,
+	                     .owner = j->owner,
+	                     .options = a->options,
+	                     .body = a->body,
+	                     .priority = a->priority,
+	                     .deliver_by = a->deliver_by,
+	                     .by_mode = a->by_mode,
+	                     .hold_until = a->hold_until,
+	                     .may_carry = may_carry(j)};
 	struct recipient r;
-	size_t mail_at = j->change_count;
+	size_t mail_at;
 	enum result result;
 
+	if (j->owner && (result = sending_commit(s, j, j->owner, a->recipients, &d.incident,
+	                                         why)) != OK)
+		return result;
+	mail_at = j->change_count;
 	mail_change(s, j, d.size, j->now, a->summary);
 	while (!wire_end(&w)) {
 		if (!parse_recipient(&w, &r))
 			return why_set(why, INVALID, "the recipients are malformed");
 		deliver(s, j, &d, &r);
 	}
+	if (d.denied && j->from.role == ACCESS && j->now - s->opened < GRACE_MS)
+		return why_set(why, UNAVAILABLE, "the store is starting");
+	if (d.denied)
+		return why_set(why, DENIED, "this session may not send to other hosts");
 	if (d.refs == 0)
 		return why_set(why, INVALID, "there is no recipient");
 	j->changes[mail_at].mail.refs = d.refs;

@@ -125,7 +125,38 @@ static void row_entry(struct db_query *q, struct change *c)
 	                                 .orcpt = db_bytes(q, 10),
 	                                 .envid = db_bytes(q, 11),
 	                                 .ret = (uint8_t)db_u64(q, 12),
-	                                 .reason = db_bytes(q, 13)};
+	                                 .reason = db_bytes(q, 13),
+	                                 .destination = db_bytes(q, 14),
+	                                 .priority = (uint8_t)db_i64(q, 15),
+	                                 .options = (uint8_t)db_u64(q, 16),
+	                                 .body = (uint8_t)db_u64(q, 17),
+	                                 .owner = db_u64(q, 18),
+	                                 .deliver_by = db_i64(q, 19),
+	                                 .by_mode = (uint8_t)db_u64(q, 20),
+	                                 .expires = db_i64(q, 21),
+	                                 .alarm = db_i64(q, 22),
+	                                 .task = (uint8_t)db_u64(q, 23),
+	                                 .status = db_bytes(q, 24),
+	                                 .reply = db_bytes(q, 25),
+	                                 .remote = db_bytes(q, 26),
+	                                 .attempted = db_i64(q, 27),
+	                                 .warned = (uint8_t)db_u64(q, 28),
+	                                 .incident = db_u64(q, 29),
+	                                 .again = db_i64(q, 30)};
+}
+
+static void row_destination(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_DESTINATION;
+	c->destination = (struct change_destination){.name = db_bytes(q, 0),
+	                                             .provider = db_bytes(q, 1),
+	                                             .not_before = db_i64(q, 2),
+	                                             .failures = (uint32_t)db_u64(q, 3),
+	                                             .incident = db_u64(q, 4),
+	                                             .status = db_bytes(q, 5),
+	                                             .reply = db_bytes(q, 6),
+	                                             .remote = db_bytes(q, 7),
+	                                             .at = db_i64(q, 8)};
 }
 
 static void row_delivered(struct db_query *q, struct change *c)
@@ -213,8 +244,13 @@ static const struct {
          row_vanished},
         {"SELECT mail, delta FROM reference WHERE delta<>0 ORDER BY mail", row_reference},
         {"SELECT id, mail, state, due, tries, queued, sender, rcpt, origin, notify, orcpt, envid,"
-         " ret, reason FROM entry ORDER BY id",
+         " ret, reason, destination, priority, options, body, owner, deliver_by, by_mode, expires,"
+         " alarm, task, status, reply, remote, attempted, warned, incident, again FROM entry"
+         " ORDER BY id",
          row_entry},
+        {"SELECT name, provider, not_before, failures, incident, status, reply, remote, at"
+         " FROM destination ORDER BY name",
+         row_destination},
         {"SELECT mail, account FROM delivered ORDER BY mail, account", row_delivered},
         {"SELECT key, mail, uidvalidity, uid, at FROM answer ORDER BY seq", row_key},
         {MAILBOX_COLUMNS " ", row_mailbox},

@@ -72,18 +72,10 @@ struct account {
 	size_t subscription_count;
 };
 
-/* One recipient of one mail (store/queue.c). */
+/* Of one recipient of one mail (store/queue.c). */
 enum entry_state { ENTRY_READY, ENTRY_HELD, ENTRY_CARRY, ENTRY_PARKED, ENTRY_STATES };
 
-struct entry {
-	uint64_t id, mail;
-	uint8_t state;
-	int64_t due;
-	uint32_t tries;
-	uint64_t lease; /* 0: nobody has it */
-	struct store_peer holder;
-	size_t heap_at; /* place in the heap + 1; 0: not there */
-};
+struct queue; /* store/queue.h */
 
 struct key_answer {
 	uint64_t mail;
@@ -130,6 +122,12 @@ struct reader {
 };
 
 struct job;
+
+struct job_list {
+	struct job *first, **last;
+	size_t count;
+};
+
 typedef enum result job_function(struct store *s, struct job *j, struct why *why);
 
 struct job {
@@ -147,7 +145,9 @@ struct job {
 	struct spool *spool;
 	struct blob_place place; /* the spool as a file of its own */
 	bool placed, place_used;
-	uint64_t entry_id, lease; /* TAKE */
+	uint64_t entry_id, lease; /* TAKE, CARRY; of the queue's own jobs, what they are about */
+	bool carried_good, carried_held;
+	struct job_list *waits;   /* set by a reader: the asker waits there again */
 	bool silent;              /* the store's own: nobody waits for an answer */
 	bool later;               /* put elsewhere: no answer yet */
 	job_function *run;
@@ -177,11 +177,6 @@ static inline unsigned peer_slot(struct store_peer p)
 	return ((unsigned)__builtin_ctz(p.role | 0x8000u) * 32 + p.worker) % PEERS;
 }
 
-struct job_list {
-	struct job *first, **last;
-	size_t count;
-};
-
 void job_list_init(struct job_list *l);
 void job_put(struct job_list *l, struct job *j);
 void job_put_first(struct job_list *l, struct job *j);
@@ -200,10 +195,7 @@ struct store {
 	struct map addresses; /* address: struct account */
 	struct map mailboxes; /* id: struct mailbox */
 	struct account *first_account;
-	struct map entries; /* id: struct entry */
-	struct entry **heap;
-	size_t heap_count, heap_size;
-	size_t state_counts[ENTRY_STATES];
+	struct queue *queue;
 	struct map keys;          /* key: struct key_answer */
 	struct buf key_order;     /* keys, oldest first, KEY_LEN each */
 	struct counters counters; /* the writer's */
@@ -212,9 +204,7 @@ struct store {
 	/* sessions: the owner's, and under the lock where the writer looks */
 	struct map sessions;
 	uint64_t spool_octets;
-	struct job_list takers; /* TAKE asks that wait */
-	uint64_t next_lease;
-	bool queue_moved;
+	bool queue_moved; /* who waits may be given something */
 
 	/* work */
 	struct job_list writes, reads, done;
@@ -386,6 +376,12 @@ struct delivery {
 	struct bytes sender, envid;
 	uint8_t ret;
 	int64_t queued_at;
+	uint64_t owner;
+	uint8_t options, body, priority, by_mode;
+	int64_t deliver_by, hold_until;
+	bool may_carry;    /* to other hosts */
+	bool denied;       /* a recipient is there, and it may not */
+	uint64_t incident; /* the owner's sending is held */
 };
 
 struct recipient {
@@ -403,6 +399,8 @@ void deliver_account(struct store *s, struct job *j, struct delivery *d, const s
                      struct bytes mailbox, uint64_t flags);
 void deliver_entry(struct store *s, struct job *j, struct delivery *d, const struct recipient *r,
                    enum entry_state state, int64_t due, struct bytes reason);
+void deliver_expanded(struct store *s, struct job *j, struct delivery *d,
+                      const struct recipient *r);
 void place(struct store *s, struct job *j, struct mailbox *m, uint64_t mail, uint64_t flags,
            uint64_t size, uint32_t *ret_uid);
 
@@ -441,15 +439,20 @@ enum result spool_pack(struct store *s, struct job *j, struct bytes before, uint
 enum result spool_pack_file(struct store *s, struct job *j, struct bytes before, struct why *why);
 void spool_drop(struct store *s, struct session *session, uint32_t number);
 
-/* ---- queue.c ---- */
+/* ---- queue.c (all locked, except for queue_open) ---- */
 
-void queue_put(struct store *s, const struct change_entry *e);
-void queue_state(struct store *s, uint64_t id, uint8_t state, int64_t due, uint32_t tries);
-void queue_gone(struct store *s, uint64_t id);
+struct queue *queue_new(const struct store *s);
+void queue_open(struct store *s);    /* the index is whole */
+void queue_publish(struct store *s); /* what the group's effects did */
+void queue_undo(struct store *s);
 void queue_peer_lost(struct store *s, struct store_peer from);
-/* Gives waiting takers what is due. The owner's. */
+/* Gives those who wait what is due. The owner's. */
 void queue_match(struct store *s);
+void queue_tick(struct store *s);
 time_ms queue_due(struct store *s);
+size_t queue_count(const struct store *s, enum entry_state state);
+void queue_unlease(struct store *s, const struct job *j); /* its answer was not OK */
+void queue_lost(struct store *s, const struct why *why);  /* LOST for those who wait */
 void queue_done(struct store *s);
 
 /* ---- sessions and reading ---- */
@@ -468,6 +471,7 @@ job_function run_subscribe, run_status, run_watch, run_uids, run_flags, run_summ
 job_function run_changes, run_flags_set, run_expunge, run_append, run_copy, run_mailbox_limits;
 job_function run_session_end, run_credential, run_credential_set, run_grant;
 job_function run_take, run_queue_read, run_sorted, run_admin, take_read;
+job_function run_carry, run_path, run_carried;
 
 struct json_t;
 /* Appends the object as a line and lets go of it; false: the page is full. */
@@ -475,6 +479,7 @@ bool admin_row(struct buf *rows, struct json_t *object);
 void admin_rows_done(struct job *j, struct buf *rows); /* rows become the answer's */
 struct json_t *admin_text(struct bytes b);             /* a JSON string; what is not UTF-8 is said so */
 
+job_function admin_queue_list, admin_queue_show, admin_queue_summary, admin_queue_act;
 job_function admin_account_quota, admin_account_suspend, admin_account_remove;
 
 /* ---- image.c, upkeep.c ---- */

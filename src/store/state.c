@@ -299,6 +299,7 @@ void state_publish(struct store *s)
 		publish_account(s, a[i]);
 	buf_clear(&s->touched);
 	buf_clear(&s->accounts_touched);
+	queue_publish(s);
 }
 
 static void undo_mailbox(struct store *s, struct mailbox *m)
@@ -336,6 +337,7 @@ void state_undo(struct store *s)
 	}
 	buf_clear(&s->touched);
 	buf_clear(&s->accounts_touched);
+	queue_undo(s);
 	store_let(s);
 }
 
@@ -397,21 +399,11 @@ static void load_mailboxes(struct store *s)
 	}
 }
 
-static void load_queue(struct store *s)
+static void load_keys(struct store *s)
 {
-	struct db_query *q = db_query(s->db, "SELECT id, mail, state, due, tries FROM entry");
+	struct db_query *q = db_query(
+	        s->db, "SELECT key, mail, uidvalidity, uid, at FROM answer ORDER BY seq");
 
-	db_bind(q, "");
-	while (db_next(q)) {
-		struct change_entry e = {.id = db_u64(q, 0),
-		                         .mail = db_u64(q, 1),
-		                         .state = (uint8_t)db_u64(q, 2),
-		                         .due = db_i64(q, 3),
-		                         .tries = (uint32_t)db_u64(q, 4)};
-
-		queue_put(s, &e);
-	}
-	q = db_query(s->db, "SELECT key, mail, uidvalidity, uid, at FROM answer ORDER BY seq");
 	db_bind(q, "");
 	while (db_next(q)) {
 		struct change c = {.kind = CHANGE_KEY,
@@ -442,7 +434,7 @@ enum result state_load(struct store *s, struct why *why)
 	load_mailboxes(s);
 	load_segments(s);
 	store_hold(s);
-	load_queue(s);
+	load_keys(s);
 	incident_load(s);
 	state_publish(s);
 	store_let(s);

@@ -53,6 +53,9 @@ static const struct verb verbs[ASK_COUNT] = {
         [ASK_TAKE] = {WAY_HERE, false, run_take},
         [ASK_QUEUE_READ] = {WAY_READ, false, run_queue_read},
         [ASK_SORTED] = {WAY_WRITE, false, run_sorted},
+        [ASK_CARRY] = {WAY_HERE, false, run_carry},
+        [ASK_PATH] = {WAY_HERE, false, run_path},
+        [ASK_CARRIED] = {WAY_WRITE, false, run_carried},
         [ASK_ADMIN] = {WAY_HERE, false, run_admin},
         [ASK_SENDER] = {WAY_READ, false, run_sender},
         [ASK_INCIDENT] = {WAY_WRITE, false, run_incident},
@@ -213,16 +216,6 @@ void store_ask(struct store *s, struct store_peer from, const struct ask *a, tim
 
 /* ---- answering ---- */
 
-/* A lease whose TAKE failed is given back. Locked. */
-static void unlease(struct store *s, const struct job *j)
-{
-	struct entry *e = j->lease && j->answer.result != OK ? map_get_u64(&s->entries, j->entry_id)
-	                                                     : NULL;
-
-	if (e && e->lease == j->lease)
-		queue_state(s, e->id, e->state, e->due, e->tries);
-}
-
 static void settle_delivered(struct store *s)
 {
 	if (!s->delivered)
@@ -240,7 +233,7 @@ bool store_next_answer(struct store *s, struct store_peer *ret_to, struct answer
 	if (s->queue_moved)
 		queue_match(s);
 	while ((j = job_take(&s->done))) {
-		unlease(s, j);
+		queue_unlease(s, j);
 		s->delivered = j;
 		if (!j->silent && j->life == s->lives[peer_slot(j->from)])
 			break;
@@ -295,7 +288,10 @@ bool store_read_step(struct store *s, unsigned reader)
 	j->later = false;
 	result = read_result(s, j, j->run(s, j, &why), &why);
 	store_hold(s);
-	if (j->later) {
+	if (j->waits) {
+		job_put_first(j->waits, j);
+		j->waits = NULL;
+	} else if (j->later) {
 		job_put(&s->writes, j);
 	} else {
 		job_finish(s, j, result, &why);
@@ -330,18 +326,9 @@ time_ms store_deadline(struct store *s)
 
 void store_tick(struct store *s, time_ms now)
 {
-	struct why why;
-	struct job *j;
-
 	store_hold(s);
 	s->now = now;
-	queue_match(s);
-	while (s->takers.first && now - s->takers.first->now >= TAKE_WAIT_MS) {
-		j = job_take(&s->takers);
-		why_set(&why, UNAVAILABLE, "there is nothing to sort");
-		job_finish(s, j, UNAVAILABLE, &why);
-		job_put(&s->done, j);
-	}
+	queue_tick(s);
 	store_let(s);
 }
 
@@ -533,7 +520,11 @@ static void close_all(struct store *s)
 static enum result open_store(struct store *s, bool anew, time_ms now, struct store_report *report,
                               struct why *why)
 {
-	enum result result = open_index(s, anew, report, why);
+	enum result result;
+
+	if (!s->queue)
+		s->queue = queue_new(s);
+	result = open_index(s, anew, report, why);
 
 	if (result == OK)
 		result = replay_log(s, now, report, why);
@@ -578,13 +569,11 @@ static struct store *store_new(struct file_system *fs, const struct store_option
 	if (s->reserve == UINT64_MAX)
 		s->reserve = 0;
 	s->opened = s->now = s->keys_pruned = now;
-	memcpy(&s->next_lease, o->seed, sizeof(s->next_lease));
-	s->next_lease >>= 2; /* SQLite's integers are signed */
+	s->queue = queue_new(s);
 	pthread_mutex_init(&s->lock, NULL);
 	job_list_init(&s->writes);
 	job_list_init(&s->reads);
 	job_list_init(&s->done);
-	job_list_init(&s->takers);
 	job_list_init(&s->traces);
 	ledger_begin(s, o->ledger);
 	return s;
@@ -629,7 +618,9 @@ enum result store_open(struct file_system *fs, const struct store_options *o, ti
 	}
 	report->accounts = s->accounts.count;
 	report->mailboxes = s->mailboxes.count;
-	report->entries = s->entries.count;
+	queue_open(s);
+	for (unsigned state = 0; state < ENTRY_STATES; state++)
+		report->entries += queue_count(s, state);
 	report->mails = count_of(s, "SELECT COUNT(*) FROM mail INDEXED BY mail_segment");
 	report->rebuilt = report->rebuilt && report->log.records + report->mails > 0;
 	s->collect = count_of(s, "SELECT EXISTS(SELECT 1 FROM reference WHERE delta<0)");
@@ -656,7 +647,6 @@ void store_free(struct store **store)
 	drop_jobs(s, &s->writes);
 	drop_jobs(s, &s->reads);
 	drop_jobs(s, &s->done);
-	drop_jobs(s, &s->takers);
 	drop_jobs(s, &s->traces);
 	ledger_free(s);
 	db_free(&s->ledger_reader.db);

@@ -21,6 +21,7 @@
  *	the index's commit after 3   the same; the next start replays the log
  */
 #include "store/life.h"
+#include "store/queue.h"
 
 /* ---- jobs ---- */
 
@@ -139,7 +140,7 @@ void store_fail(struct store *s, const struct why *why)
 	s->failed = true;
 	lose(s, &s->writes, why);
 	lose(s, &s->reads, why);
-	lose(s, &s->takers, why);
+	queue_lost(s, why);
 	lose(s, &s->traces, why);
 	store_let(s);
 }
@@ -364,6 +365,10 @@ static void publish(struct store *s, struct job_list *group)
 		ledger_publish(s, j);
 	}
 	state_publish(s);
+	for (j = group->first; j; j = j->next) {
+		if (j->ask.kind == ASK_CARRIED && j->answer.result == OK)
+			carried_publish(s, j);
+	}
 	while ((j = job_take(group)))
 		job_put(&s->done, j);
 	store_let(s);

@@ -7,7 +7,7 @@
 #include "base/buf.h"
 
 const struct store_peer MX_PEER = {MX, 0}, ACCESS_PEER = {ACCESS, 0}, SORTER_PEER = {SORTER, 0},
-                        KEEPER_PEER = {KEEPER, 0}, WEB_PEER = {WEB, 0};
+                        COURIER_PEER = {COURIER, 0}, KEEPER_PEER = {KEEPER, 0}, WEB_PEER = {WEB, 0};
 
 struct rig rig_make(const char *extra_config, const char *virtual_file)
 {
@@ -199,6 +199,21 @@ struct ask rig_commit(struct rig *r, uint64_t session, struct bytes content, con
 enum result rig_mail(struct rig *r, const char *content, const char *first, const char *second)
 {
 	return rig_ask(r, MX_PEER, rig_commit(r, 7, bytes_of_text(content), first, second)).result;
+}
+
+struct ask rig_send(struct rig *r, const char *content, const char *first, const char *second)
+{
+	static char key[16];
+	struct ask a = {.kind = ASK_COMMIT, .session = 9};
+
+	a.commit.spool = rig_spool(r, SORTER_PEER, 9, bytes_of_text(content));
+	snprintf(key, sizeof(key), "snd%012u", a.commit.spool);
+	a.commit.key = bytes_of(key, 16);
+	a.commit.sender = BYTES("ken@example.test");
+	a.commit.trace = BYTES("Received: by mx.example.test\r\n");
+	a.commit.summary = BYTES("summary");
+	a.commit.recipients = rig_recipients(r, first, second);
+	return a;
 }
 
 struct answer_status rig_status(struct rig *r, const char *mailbox)

@@ -25,7 +25,7 @@ struct rig {
 	char domains[128];
 };
 
-extern const struct store_peer MX_PEER, ACCESS_PEER, SORTER_PEER, KEEPER_PEER, WEB_PEER;
+extern const struct store_peer MX_PEER, ACCESS_PEER, SORTER_PEER, COURIER_PEER, KEEPER_PEER, WEB_PEER;
 
 struct rig rig_make(const char *extra_config, const char *virtual_file);
 void rig_open(struct rig *r);
@@ -51,6 +51,8 @@ struct ask rig_commit(struct rig *r, uint64_t session, struct bytes content, con
                       const char *second);
 /* The whole way of a mail; its result. */
 enum result rig_mail(struct rig *r, const char *content, const char *first, const char *second);
+/* A COMMIT that may go to other hosts: to be asked by SORTER_PEER. */
+struct ask rig_send(struct rig *r, const char *content, const char *first, const char *second);
 struct answer_status rig_status(struct rig *r, const char *mailbox);
 enum result rig_append(struct rig *r, const char *mailbox, struct bytes content, uint64_t flags);
 struct bytes rig_range(struct rig *r, uint32_t first, uint32_t last);

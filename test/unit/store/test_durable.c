@@ -66,7 +66,8 @@ static void live_a_while(struct rig *r, unsigned seed)
 		         (int)(i * 7 % 90), "x");
 		rig_mail(r, text, "ken@example.test", i % 3 ? NULL : "mia@example.test");
 		if (i % 9 == 0)
-			rig_mail(r, text, "team@example.test", "far@remote.test");
+			rig_ask(r, SORTER_PEER,
+			        rig_send(r, text, "team@example.test", "far@remote.test"));
 	}
 	s = rig_status(r, "INBOX");
 	set_flags(r, s.mailbox, s.uidnext - 30, s.uidnext - 12, MAIL_SEEN);
@@ -652,7 +653,11 @@ static void the_queue_keeps_its_guarantee(void **state)
 	struct answer got;
 
 	(void)state;
-	rig_mail(&r, "x\r\n", "team@example.test", "far@remote.test");
+	assert_int_equal(
+	        rig_ask(&r, SORTER_PEER,
+	                rig_send(&r, "x\r\n", "team@example.test", "far@remote.test"))
+	                .result,
+	        OK);
 	got = rig_take(&r);
 	assert_int_equal(got.result, OK);
 	t = got.take;
