@@ -108,7 +108,7 @@ void carrying_job_choose(struct carrying_job *j, size_t nth)
 static void ask_connect(struct carrying_job *j)
 {
 	const struct job_host *h = &j->hosts[j->current];
-	struct ask *a = job_ask(j, ASK_CONNECT);
+	struct ask *a = carrying_ask(j, ASK_CONNECT);
 
 	j->state = JOB_CONNECT;
 	j->has_mail = false;
@@ -145,7 +145,7 @@ void host_next(struct carrying_job *j)
 		return;
 	if (j->silent && j->weather.throttled && !j->smarthost)
 		j->failure.scope = CARRIED_NETWORK;
-	job_conclude(j);
+	carrying_conclude(j);
 }
 
 static void fail_host(struct carrying_job *j, struct job_host *h, struct job_failure f)
@@ -561,13 +561,13 @@ static void stop_untouched(struct carrying_job *j)
 {
 	j->failure = (struct job_failure){
 	        .outcome = CARRY_UNTOUCHED, .status = "", .scope = CARRIED_MAIL};
-	job_conclude(j);
+	carrying_conclude(j);
 }
 
 static void fail_reading(struct carrying_job *j, enum result read)
 {
 	if (read == LOST || read == NOT_FOUND) {
-		job_finish(j, "result=lost"); /* the lease is over with the store */
+		carrying_finish(j, "result=lost"); /* the lease is over with the store */
 		return;
 	}
 	j->failure = (struct job_failure){
@@ -577,7 +577,7 @@ static void fail_reading(struct carrying_job *j, enum result read)
 	                                 : BYTES("the mail could not be read from the store"),
 	        .class = REPLY_NETWORK,
 	        .scope = CARRIED_MAIL};
-	job_conclude(j);
+	carrying_conclude(j);
 }
 
 static void take_failure(struct carrying_job *j, struct job_host *h,
@@ -637,7 +637,7 @@ void carrying_job_result(struct carrying_job *j, const struct smtp_client_result
 	decided = take_recipients(j, result);
 	if (decided > 0 && result->failure == SMTP_FAILURE_NONE)
 		close_incidents(j, h);
-	if (!job_has_undecided(j)) {
+	if (!carrying_has_undecided(j)) {
 		report_begin(j);
 	} else if (result->failure == SMTP_FAILURE_STOPPED) {
 		stop_untouched(j);

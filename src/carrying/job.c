@@ -8,7 +8,7 @@
 
 /* ---- asks ---- */
 
-struct ask *job_ask(struct carrying_job *j, enum ask_kind kind)
+struct ask *carrying_ask(struct carrying_job *j, enum ask_kind kind)
 {
 	if (j->ask_count == JOB_ASKS)
 		return NULL;
@@ -57,7 +57,7 @@ void carrying_job_answer(struct carrying_job *j, const struct answer *a)
 
 /* ---- the end ---- */
 
-void job_finish(struct carrying_job *j, const char *why)
+void carrying_finish(struct carrying_job *j, const char *why)
 {
 	if (why)
 		buf_printf(&j->outcome, " %s", why);
@@ -66,7 +66,7 @@ void job_finish(struct carrying_job *j, const char *why)
 	j->ask_count = 0;
 }
 
-bool job_has_undecided(const struct carrying_job *j)
+bool carrying_has_undecided(const struct carrying_job *j)
 {
 	for (size_t i = 0; i < j->recipient_count; i++)
 		if (!j->recipients[i].decided)
@@ -75,7 +75,7 @@ bool job_has_undecided(const struct carrying_job *j)
 }
 
 /* Whoever has no answer has the failure's. */
-void job_conclude(struct carrying_job *j)
+void carrying_conclude(struct carrying_job *j)
 {
 	const struct job_failure *f = &j->failure;
 	bool any = false;
@@ -197,7 +197,7 @@ struct carrying_job *carrying_job_new(const struct config *config, const struct 
 	buf_printf(&j->outcome, "id=%.*s destination=%.*s", BYTES_ARG(j->carry.id),
 	           BYTES_ARG(j->carry.destination));
 	if (j->recipient_count == 0)
-		job_conclude(j);
+		carrying_conclude(j);
 	else
 		plan_begin(j);
 	return j;

@@ -146,11 +146,11 @@ struct carrying_job {
 };
 
 /* An ask for this job, queued; the caller fills it in. NULL: no room now. */
-struct ask *job_ask(struct carrying_job *j, enum ask_kind kind);
+struct ask *carrying_ask(struct carrying_job *j, enum ask_kind kind);
 /* Nothing more is known or tried: reports. */
-void job_conclude(struct carrying_job *j);
-void job_finish(struct carrying_job *j, const char *why);
-bool job_has_undecided(const struct carrying_job *j);
+void carrying_conclude(struct carrying_job *j);
+void carrying_finish(struct carrying_job *j, const char *why);
+bool carrying_has_undecided(const struct carrying_job *j);
 
 /* plan.c */
 void plan_begin(struct carrying_job *j);

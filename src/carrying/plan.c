@@ -69,7 +69,7 @@ static void give_up(struct carrying_job *j, const char *status, struct bytes rep
 	        .class = class,
 	        .scope = outcome == CARRY_DEFERRED ? CARRIED_DESTINATION : CARRIED_MAIL,
 	};
-	job_conclude(j);
+	carrying_conclude(j);
 }
 
 /* Asks for what the facts say is missing, as much as there is room for; the rest comes in the next round. */
@@ -79,7 +79,7 @@ static bool ask_missing(struct carrying_job *j)
 	uint16_t type;
 
 	while (j->facts_open < JOB_ASKS - 4 && facts_missing(j->facts, &name, &type)) {
-		struct ask *a = job_ask(j, ASK_RESOLVE);
+		struct ask *a = carrying_ask(j, ASK_RESOLVE);
 
 		a->resolve.name = name;
 		a->resolve.type = type;
@@ -124,7 +124,7 @@ static size_t texts_of(struct carrying_job *j, const struct fact *f, struct byte
 
 static void ask_kept_policy(struct carrying_job *j)
 {
-	struct ask *a = job_ask(j, ASK_STS_POLICY);
+	struct ask *a = carrying_ask(j, ASK_STS_POLICY);
 
 	a->sts_policy.domain = j->carry.destination;
 	j->sts_number = a->number;
@@ -142,7 +142,7 @@ static void use_policy(struct carrying_job *j, struct bytes text)
 
 static void keep_policy(struct carrying_job *j)
 {
-	struct ask *a = job_ask(j, ASK_STS_POLICY_SET);
+	struct ask *a = carrying_ask(j, ASK_STS_POLICY_SET);
 
 	if (!a)
 		return;
@@ -203,7 +203,7 @@ static bool ask_fetch(struct carrying_job *j)
 		report_fetch(j, TLSRPT_STS_FETCH, "the policy's host has no address");
 		return true;
 	}
-	a = job_ask(j, ASK_FETCH);
+	a = carrying_ask(j, ASK_FETCH);
 	a->fetch.url = arena_printf(&j->arena, "https://%.*s/.well-known/mta-sts.txt",
 	                            BYTES_ARG(host));
 	a->fetch.addresses = arena_copy(
@@ -425,14 +425,14 @@ static void ask_path(struct carrying_job *j)
 
 	if (!first) {
 		raise_tls(j);
-		job_conclude(j);
+		carrying_conclude(j);
 		return;
 	}
 	for (size_t i = 0; i < j->host_count; i++)
 		buf_printf(&names, "%s%.*s", i ? " " : "", BYTES_ARG(j->hosts[i].route.name));
 	j->provider = provider_key(first->route.name);
 	j->state = JOB_PATH;
-	a = job_ask(j, ASK_PATH);
+	a = carrying_ask(j, ASK_PATH);
 	a->path.lease = j->carry.lease;
 	a->path.provider = j->provider;
 	a->path.hosts = arena_copy(&j->arena, buf_bytes(&names));
@@ -455,7 +455,7 @@ static void planned(struct carrying_job *j)
 		return;
 	}
 	j->state = JOB_SECRET;
-	a = job_ask(j, ASK_SMARTHOST_SECRET);
+	a = carrying_ask(j, ASK_SMARTHOST_SECRET);
 	a->smarthost_secret.route = j->smarthost->name;
 }
 
@@ -527,7 +527,7 @@ void plan_path(struct carrying_job *j, const struct answer *a)
 		/* The lease is over: the entries wait with the provider. */
 		buf_printf(&j->outcome, " provider=%.*s waits=\"%.*s\"", BYTES_ARG(j->provider),
 		           BYTES_ARG(a->why));
-		job_finish(j, NULL);
+		carrying_finish(j, NULL);
 		return;
 	}
 	j->probe = a->path.go == PATH_PROBE;

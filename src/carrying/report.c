@@ -70,7 +70,7 @@ struct job_incident *report_incident(struct carrying_job *j, enum incident_kind 
 static void ask_incident(struct carrying_job *j)
 {
 	const struct job_incident *x = &j->incidents[j->incident_next];
-	struct ask *a = job_ask(j, ASK_INCIDENT);
+	struct ask *a = carrying_ask(j, ASK_INCIDENT);
 
 	j->state = JOB_INCIDENT;
 	a->incident = (struct ask_incident){
@@ -106,7 +106,7 @@ static void pack_results(struct carrying_job *j)
 
 static void ask_carried(struct carrying_job *j)
 {
-	struct ask *a = job_ask(j, ASK_CARRIED);
+	struct ask *a = carrying_ask(j, ASK_CARRIED);
 
 	j->state = JOB_CARRIED;
 	a->carried = (struct ask_carried){
@@ -172,7 +172,7 @@ static void describe(struct carrying_job *j)
 void report_begin(struct carrying_job *j)
 {
 	if (j->recipient_count == 0) {
-		job_finish(j, "result=empty");
+		carrying_finish(j, "result=empty");
 		return;
 	}
 	describe(j);
@@ -200,14 +200,14 @@ static void again_later(struct carrying_job *j)
 static void take_carried(struct carrying_job *j, const struct answer *a)
 {
 	switch (a->result) {
-	case OK: job_finish(j, NULL); break;
-	case NOT_FOUND: job_finish(j, "result=not-found"); break; /* somebody else's by now */
+	case OK: carrying_finish(j, NULL); break;
+	case NOT_FOUND: carrying_finish(j, "result=not-found"); break; /* somebody else's by now */
 	case INVALID:
 	case TOO_BIG:
 	case DENIED:
 		if (j->last_resort) {
 			buf_printf(&j->outcome, " result=%s", result_name(a->result));
-			job_finish(j, NULL);
+			carrying_finish(j, NULL);
 			break;
 		}
 		j->last_resort = true;

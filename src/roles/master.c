@@ -244,7 +244,8 @@ static void on_hup(void *context)
 /* ---- stopping ---- */
 
 /* Who is stopped together; each group only when the one before is gone. */
-static const unsigned stop_phases[] = {MX | ACCESS | WEB, SORTER, KEEPER, STORE};
+static const unsigned stop_phases[] = {MX | ACCESS | WEB, SORTER | COURIER, KEEPER | RESOLVER,
+                                       STORE};
 enum { STOP_PHASES = sizeof(stop_phases) / sizeof(*stop_phases) };
 
 static bool phase_is_running(struct master *m)

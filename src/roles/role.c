@@ -18,7 +18,7 @@
 /* ---- the table, in the order of starting ---- */
 
 const struct role *const roles[] = {
-        &role_keeper, &role_store, &role_sorter, &role_mx, &role_access, &role_web,
+        &role_keeper, &role_store, &role_sorter, &role_mx, &role_access, &role_web, &role_courier,
 };
 const size_t role_count = sizeof(roles) / sizeof(*roles);
 

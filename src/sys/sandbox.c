@@ -58,6 +58,11 @@ static const int calls_accept[] = {
 	CALL(accept4), CALLS_END
 };
 
+/* socket() is looked into: add_connecting(). bind() chooses the address to connect from; nothing can listen. */
+static const int calls_connect[] = {
+	CALL(connect), CALL(bind), CALLS_END
+};
+
 static const int calls_read[] = {
 	CALL(openat),     CALL(open),      CALL(getdents64), CALL(statx),      CALL(stat),
 	CALL(lstat),      CALL(access),    CALL(faccessat),  CALL(faccessat2), CALL(readlink),
@@ -123,6 +128,8 @@ static bool is_granted(unsigned rights, int call)
 {
 	return in_list(calls_always, call) ||
 	       (rights & SANDBOX_ACCEPT && in_list(calls_accept, call)) ||
+	       (rights & SANDBOX_CONNECT &&
+	        (in_list(calls_connect, call) || call == CALL(socket))) ||
 	       (rights & (SANDBOX_READ | SANDBOX_WRITE) && in_list(calls_read, call)) ||
 	       (rights & SANDBOX_WRITE && in_list(calls_write, call));
 }
@@ -221,10 +228,31 @@ static bool add_checked(scmp_filter_ctx f, unsigned rights)
 	       add_equals(f, CALL(prlimit64), 2, no_limit_set, 1) && add_sockets(f);
 }
 
+/* TCP over IPv4 and IPv6; other sockets (netlink, raw, UNIX) stay closed, without killing. */
+static bool add_connecting(scmp_filter_ctx f)
+{
+	static const int families[] = {AF_INET, AF_INET6};
+	bool done = true;
+
+	for (size_t i = 0; done && i < sizeof(families) / sizeof(*families); i++) {
+		struct scmp_arg_cmp stream[] = {
+		        {.arg = 0, .op = SCMP_CMP_EQ, .datum_a = (uint64_t)families[i]},
+		        {.arg = 1,
+		         .op = SCMP_CMP_MASKED_EQ,
+		         .datum_a = 0xf,
+		         .datum_b = SOCK_STREAM},
+		};
+
+		done = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, CALL(socket), 2, stream) == 0;
+	}
+	return done && add_list(f, SCMP_ACT_ALLOW, calls_connect);
+}
+
 static bool fill_role(scmp_filter_ctx f, unsigned rights)
 {
 	return add_list(f, SCMP_ACT_ALLOW, calls_always) &&
 	       (!(rights & SANDBOX_ACCEPT) || add_list(f, SCMP_ACT_ALLOW, calls_accept)) &&
+	       (!(rights & SANDBOX_CONNECT) || add_connecting(f)) &&
 	       (!(rights & (SANDBOX_READ | SANDBOX_WRITE)) ||
 	        add_list(f, SCMP_ACT_ALLOW, calls_read)) &&
 	       (!(rights & SANDBOX_WRITE) || add_list(f, SCMP_ACT_ALLOW, calls_write)) &&
@@ -294,7 +322,9 @@ static bool landlock_enter(const struct sandbox *s, int abi)
 {
 	struct landlock_rules attr = {
 	        .files = file_rights(abi),
-	        .ports = abi >= 4 ? LANDLOCK_PORT_BIND | LANDLOCK_PORT_CONNECT : 0,
+	        .ports = abi >= 4 && !(s->rights & SANDBOX_CONNECT)
+	                         ? LANDLOCK_PORT_BIND | LANDLOCK_PORT_CONNECT
+	                         : 0,
 	        .scoped = abi >= 6 ? LANDLOCK_SCOPE_SOCKETS | LANDLOCK_SCOPE_SIGNALS : 0,
 	};
 	size_t size = abi >= 6 ? sizeof(attr) : abi >= 4 ? 16 : 8;
@@ -387,6 +417,7 @@ enum result sandbox_enter(const struct sandbox *s, struct sandbox_report *ret, s
 
 	sandbox_probe(&report);
 	report.seccomp = false;
+	report.ports = report.ports && !(s->rights & SANDBOX_CONNECT);
 	if (walls_off()) {
 		/* LeakSanitizer looks at the process as a debugger does; a change of uid forbids that. */
 		(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
