@@ -1,4 +1,4 @@
-/* Commands that the running server carries out: accounts, queue, status, reload. */
+/* Commands that the running server carries out: accounts, status, reload. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -217,38 +217,6 @@ int cli_account_suspend(struct cli *c)
 int cli_account_resume(struct cli *c)
 {
 	return run_account(c, ADMIN_ACCOUNT_SUSPEND, 0);
-}
-
-/* ---- the queue ---- */
-
-int cli_queue_list(struct cli *c)
-{
-	return run_verb(c, ADMIN_QUEUE_LIST, 0);
-}
-
-int cli_queue_show(struct cli *c)
-{
-	return run_verb(c, ADMIN_QUEUE_SHOW, 0);
-}
-
-int cli_queue_retry(struct cli *c)
-{
-	return run_verb(c, ADMIN_QUEUE_RETRY, 0);
-}
-
-int cli_queue_hold(struct cli *c)
-{
-	return run_verb(c, ADMIN_QUEUE_HOLD, 0);
-}
-
-int cli_queue_release(struct cli *c)
-{
-	return run_verb(c, ADMIN_QUEUE_RELEASE, 0);
-}
-
-int cli_queue_remove(struct cli *c)
-{
-	return run_verb(c, ADMIN_QUEUE_REMOVE, 0);
 }
 
 /* ---- the server ---- */

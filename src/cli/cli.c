@@ -13,6 +13,10 @@
 #define FOLDER CLI_NEEDS_FOLDER
 #define LISTING (CLI_NEEDS_FOLDER | CLI_LISTS)
 
+#define WHICH_HELP                                                                                \
+	"WHICH is a queue id (as in logs and in 250), entry:N, an address, @DOMAIN, incident:N, " \
+	"state:WORD (ready,\nheld, carry, parked) or all.\n"
+
 static const struct cli_command commands[] = {
         {"setup", NULL, "DIR", 1, 1, 0,
          "--hostname=NAME --domain=NAME --listen=ADDRESS --ports=BASE",
@@ -50,38 +54,43 @@ static const struct cli_command commands[] = {
          "send mail for ADDRESS (or @DOMAIN) to the targets; what it had before is replaced",
          cli_alias_add},
         {"alias", "remove", "ADDRESS", 1, 1, FOLDER, "", "remove an alias", cli_alias_remove},
-        {"queue", "list", "", 0, 0, LISTING, "",
-         "list mail that is not where it should be yet, and why", cli_queue_list},
-        {"queue", "show", "ID", 1, 1, LISTING, "", "show all that is known of a queued mail",
-         cli_queue_show},
-        {"queue", "retry", "[ID]", 0, 1, FOLDER, "", "try a mail again now; without ID all",
-         cli_queue_retry},
-        {"queue", "hold", "ID", 1, 1, FOLDER, "", "keep a mail until it is released",
-         cli_queue_hold},
-        {"queue", "release", "ID", 1, 1, FOLDER, "", "let a held mail go on", cli_queue_release},
-        {"queue", "remove", "ID", 1, 1, FOLDER, "", "delete a queued mail; nobody is told",
-         cli_queue_remove},
-        {"dkim", "add", "DOMAIN", 1, 1, FOLDER, "--rsa --ed25519",
-         "make DKIM keys for a domain and print the records to publish\nWithout an option one of "
-         "each "
-         "kind. They sign nothing until: hikyaku dkim use DOMAIN",
-         cli_dkim_add},
-        {"dkim", "list", "[DOMAIN]", 0, 1, LISTING, "",
-         "list DKIM keys: new (not used yet), signs, old (still published)\nWith --json also the record "
-         "to publish.",
-         cli_dkim_list},
-        {"dkim", "use", "DOMAIN [SELECTOR]", 1, 2, FOLDER, "",
-         "sign with a key from now on, without SELECTOR with all new ones\nThe key of its kind "
-         "that "
-         "signed before is old then.",
-         cli_dkim_use},
-        {"dkim", "rotate", "DOMAIN", 1, 1, FOLDER, "--finish --unchecked",
-         "replace a domain's keys: first make new ones, then --finish\n--finish looks whether the "
-         "DNS "
-         "shows the new records (not with --unchecked) and signs with them.",
-         cli_dkim_rotate},
-        {"dkim", "remove", "DOMAIN SELECTOR", 2, 2, FOLDER, "--force",
-         "delete a key; one that signs only with --force", cli_dkim_remove},
+        {"queue", "list", "[WHICH]", 0, 1, LISTING, "--all --lang=LANG",
+         "list mail that is not where it should be yet, and why\n" WHICH_HELP
+         "Of very many the first 1,000 are listed, with --all all of them.",
+         cli_queue_list},
+        {"queue", "show", "WHICH", 1, 1, LISTING, "",
+         "show all that is known of queued mail\n" WHICH_HELP, cli_queue_show},
+        {"queue", "why", "WHICH", 1, 1, LISTING, "--lang=LANG",
+         "say why mail waits, what the other host said, and when it is tried again\n" WHICH_HELP,
+         cli_queue_why},
+        {"queue", "summary", "", 0, 0, LISTING, "", "count what waits, by destination",
+         cli_queue_summary},
+        {"queue", "retry", "[WHICH]", 0, 1, LISTING, "",
+         "try mail again now; without WHICH all\n" WHICH_HELP, cli_queue_retry},
+        {"queue", "hold", "WHICH", 1, 1, LISTING, "",
+         "keep mail until it is released; it does not grow too old\n" WHICH_HELP, cli_queue_hold},
+        {"queue", "release", "WHICH", 1, 1, LISTING, "", "let held mail go on\n" WHICH_HELP,
+         cli_queue_release},
+        {"queue", "redirect", "WHICH ADDRESS", 2, 2, LISTING, "",
+         "send queued mail to another address instead\n" WHICH_HELP, cli_queue_redirect},
+        {"queue", "remove", "WHICH", 1, 1, LISTING, "",
+         "delete queued mail; nobody is told\n" WHICH_HELP, cli_queue_remove},
+        {"trace", NULL, "WHAT...", 1, CLI_ARGS, LISTING, "--all --lang=LANG",
+         "tell a mail's whole life: when it came, where it went, where it is\n"
+         "WHAT is an address, a Message-ID, a queue id, an IP address, or - : then the text of a "
+         "bounce "
+         "on stdin.",
+         cli_trace},
+        {"incidents", "show", "NUMBER", 1, 1, LISTING, "--lang=LANG",
+         "what is wrong, since when, what it costs, what to do", cli_incidents_show},
+        {"incidents", "close", "NUMBER", 1, 1, FOLDER, "",
+         "say that it is over; what was held for it goes on", cli_incidents_close},
+        {"incidents", "ack", "NUMBER", 1, 1, FOLDER, "--by=NAME", "say that somebody is at it",
+         cli_incidents_ack},
+        {"incidents", NULL, "", 0, 0, LISTING, "--all --lang=LANG",
+         "list what is wrong now; with --all also what was", cli_incidents},
+        {"sending", NULL, "", 0, 0, LISTING, "",
+         "list who sent how much in the last hour and day, and what the limits are", cli_sending},
         {"status", NULL, "", 0, 0, LISTING, "", "say how the server is", cli_status},
         {"reload", NULL, "", 0, 0, FOLDER, "",
          "read the configuration again; returns when all roles have taken it\nOn an error the old "

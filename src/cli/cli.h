@@ -72,7 +72,16 @@ int cli_domain_remove(struct cli *c);
 int cli_alias_list(struct cli *c);
 int cli_alias_add(struct cli *c);
 int cli_alias_remove(struct cli *c);
-int cli_queue_list(struct cli *c);
+int cli_queue_list(struct cli *c); /* cli/queue.c */
+int cli_queue_why(struct cli *c);
+int cli_queue_summary(struct cli *c);
+int cli_queue_redirect(struct cli *c);
+int cli_trace(struct cli *c);     /* cli/trace.c */
+int cli_incidents(struct cli *c); /* cli/incidents.c */
+int cli_incidents_show(struct cli *c);
+int cli_incidents_close(struct cli *c);
+int cli_incidents_ack(struct cli *c);
+int cli_sending(struct cli *c);
 int cli_queue_show(struct cli *c);
 int cli_queue_retry(struct cli *c);
 int cli_queue_hold(struct cli *c);

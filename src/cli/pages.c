@@ -1,0 +1,91 @@
+#include "cli/pages.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "cli/client.h"
+
+int cli_admin_pages(struct cli *c, struct ask_admin admin, cli_page_function *page, void *context)
+{
+	struct client *client;
+	struct answer answer;
+	struct why why = {0};
+	enum result r = client_open(c->directory, &client, &why);
+	bool go_on = true;
+
+	if (r != OK)
+		return cli_fail(&why);
+	while (r == OK && go_on) {
+		r = client_ask(client,
+		               &(struct ask){.kind = ASK_ADMIN, .number = 1, .admin = admin},
+		               &answer, &why);
+		if (r != OK)
+			break;
+		admin.number = answer.admin.next;
+		go_on = page(context, answer.admin.rows, admin.number != 0) && admin.number != 0;
+	}
+	client_close(&client);
+	return r == OK ? CLI_DONE : cli_fail(&why);
+}
+
+static void append_line(struct buf *out, json_t *row)
+{
+	char *text = json_dumps(row, JSON_COMPACT | JSON_PRESERVE_ORDER);
+
+	if (text) {
+		buf_append_text(out, text);
+		buf_append_char(out, '\n');
+	}
+	free(text);
+}
+
+size_t cli_print_some(const struct cli *c, struct bytes rows, const char *const *keys, size_t count)
+{
+	static const struct cli_command listing = {.group = "", .verb = "list"};
+	struct cli table = *c;
+	struct buf out = {0};
+	struct bytes line;
+	size_t told = 0;
+
+	while (bytes_cut(&rows, '\n', &line)) {
+		json_t *row = json_loadb(line.ptr, line.len, 0, NULL), *some = json_object();
+
+		for (size_t i = 0; row && i < count; i++) {
+			json_t *value = json_object_get(row, keys[i]);
+
+			json_object_set_new(some, keys[i],
+			                    value ? json_incref(value) : json_string(""));
+		}
+		if (row) {
+			append_line(&out, some);
+			told++;
+		}
+		json_decref(row);
+		json_decref(some);
+	}
+	table.command = &listing;
+	if (told)
+		cli_print_rows(&table, buf_bytes(&out));
+	buf_done(&out);
+	return told;
+}
+
+bool cli_speaks_japanese(const struct cli *c)
+{
+	const char *lang = cli_option(c, "--lang");
+
+	return lang ? bytes_starts(bytes_of_text(lang), BYTES("ja")) : cli_japanese();
+}
+
+const char *cli_moment(int64_t ms, char out[CLI_MOMENT])
+{
+	time_t seconds = (time_t)(ms / 1000);
+	struct tm local;
+
+	if (!localtime_r(&seconds, &local) ||
+	    strftime(out, CLI_MOMENT, "%Y-%m-%d %H:%M:%S", &local) == 0)
+		snprintf(out, CLI_MOMENT, "-");
+	return out;
+}

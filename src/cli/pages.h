@@ -1,0 +1,24 @@
+/* Listings of the running server that come in pages, and how people are told of them. */
+#ifndef CLI_PAGES_H
+#define CLI_PAGES_H
+
+#include "ask/ask.h"
+#include "cli/cli.h"
+
+/* rows: JSON lines. more: another page follows. False: enough. */
+typedef bool cli_page_function(void *context, struct bytes rows, bool more);
+
+/* Asks, and asks again from the answer's cursor; what fails is said. The exit code. */
+int cli_admin_pages(struct cli *c, struct ask_admin admin, cli_page_function *page, void *context);
+
+/* A table of these keys alone, in this order; how many rows. */
+size_t cli_print_some(const struct cli *c, struct bytes rows, const char *const *keys,
+                      size_t count);
+
+/* --lang, else the environment. */
+bool cli_speaks_japanese(const struct cli *c);
+
+enum { CLI_MOMENT = 32 };
+const char *cli_moment(int64_t ms, char out[CLI_MOMENT]); /* in local time; out */
+
+#endif
