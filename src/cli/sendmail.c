@@ -526,12 +526,24 @@ static int choose_sender(struct sendmail *s)
 
 /* ---- sending ---- */
 
+static bool has_controls(struct bytes word)
+{
+	for (size_t i = 0; i < word.len; i++)
+		if ((unsigned char)word.ptr[i] < ' ' || word.ptr[i] == 0x7f)
+			return true;
+	return false;
+}
+
 static int take_recipients(struct sendmail *s, const struct sendmail_list *words)
 {
 	struct why why;
 
 	for (size_t i = 0; i < words->count; i++)
-		if (sendmail_add(s, words->items[i], s->domain, &s->recipients, &why) != OK)
+		if (has_controls(words->items[i]))
+			return sendmail_fail(
+			        s, EX_USAGE,
+			        "a recipient's address has a line end or the like in it");
+		else if (sendmail_add(s, words->items[i], s->domain, &s->recipients, &why) != OK)
 			return sendmail_fail(s, EX_USAGE, "%s", why.text);
 	if (s->recipients.count == 0 && !s->from_header)
 		return sendmail_fail(s, EX_USAGE,

@@ -245,6 +245,16 @@ static void keep_message_id(struct smtp_mail *m)
 		m->message_id = arena_copy(&m->arena, id);
 }
 
+/* One key a mail: the session's random seed, and which mail of it this is. */
+static void make_key(struct smtp_server *s)
+{
+	struct smtp_mail *m = &s->mail;
+
+	memcpy(m->key, s->peer.seed, sizeof(m->key));
+	for (int i = 0; i < 4; i++)
+		m->key[15 - i] ^= (uint8_t)(m->spool >> (8 * i));
+}
+
 static void begin_commit(struct smtp_server *s)
 {
 	struct smtp_mail *m = &s->mail;
@@ -254,10 +264,8 @@ static void begin_commit(struct smtp_server *s)
 		return;
 	add_signatures(m);
 	keep_message_id(m);
-	/* One key a mail: the session's random seed, and which mail of it this is. */
-	memcpy(m->key, s->peer.seed, sizeof(m->key));
-	for (int i = 0; i < 4; i++)
-		m->key[15 - i] ^= (uint8_t)(m->spool >> (8 * i));
+	if (!m->key_given)
+		make_key(s);
 	s->wait = WAIT_COMMIT;
 	m->commit_asked = false;
 }

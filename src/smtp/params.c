@@ -1,5 +1,7 @@
 /* Parameters of MAIL and RCPT, each by its RFC, and what EHLO says of them. */
+#include "base/encode.h"
 #include "base/text.h"
+#include "crypto/digest.h"
 #include "smtp/path.h"
 #include "smtp/session.h"
 
@@ -256,6 +258,21 @@ static bool param_by(struct smtp_server *s, struct bytes value)
 	return true;
 }
 
+/* The sendmail command's own: when the answer to its final dot was lost it says the mail again under the same key, and the
+ * store gives the first answer (ASK_COMMIT, key). Mixed with the uid: nobody reaches another one's keys. */
+static bool param_key(struct smtp_server *s, struct bytes value)
+{
+	struct buf key = {0};
+	uint8_t digest[DIGEST_SHA256];
+
+	buf_u32(&key, s->peer.uid);
+	s->mail.key_given = value.len == 32 && decode_hex(value, &key) == OK;
+	digest_sha256(buf_bytes(&key), digest);
+	memcpy(s->mail.key, digest, sizeof(s->mail.key));
+	buf_done(&key);
+	return s->mail.key_given || bad_value(s, "XKEY takes 32 hexadecimal digits");
+}
+
 /* ---- the tables ---- */
 
 static const struct param mail_params[] = {
@@ -270,6 +287,7 @@ static const struct param mail_params[] = {
         {"HOLDUNTIL", param_holduntil, true, true},
         {"MT-PRIORITY", param_priority, true, true},
         {"BY", param_by, true, true},
+        {"XKEY", param_key, true, true},
 };
 static const struct param rcpt_params[] = {
         {"NOTIFY", param_notify, true, false},
@@ -317,8 +335,9 @@ static bool take_params(struct smtp_server *s, const struct param *known, size_t
 bool smtp_mail_params(struct smtp_server *s, struct bytes params)
 {
 	const struct smtp_mail *m = &s->mail;
+	size_t known = MAIL_PARAMS - !s->peer.local; /* the last one is theirs alone */
 
-	if (!take_params(s, mail_params, MAIL_PARAMS, params))
+	if (!take_params(s, mail_params, known, params))
 		return false;
 	/* RFC 4865, 4: it would be late before it goes. */
 	if ((m->by_mode & 3) == 1 && m->hold_until > m->deliver_by)
@@ -349,6 +368,8 @@ static void offer_submission(struct smtp_server *s, struct buf *out)
 		           until);
 	}
 	buf_append_text(out, "250-MT-PRIORITY\r\n250-DELIVERBY\r\n");
+	if (s->peer.local)
+		buf_append_text(out, "250-XKEY\r\n");
 }
 
 void smtp_params_offer(struct smtp_server *s, struct buf *out)

@@ -170,6 +170,7 @@ struct smtp_mail {
 	uint32_t spool;   /* its number; 0: nothing was sent */
 	bool spool_begun; /* SPOOL was asked */
 	uint8_t key[16];
+	bool key_given; /* by XKEY */
 	uint32_t commit_number;
 	bool commit_asked;
 	time_ms committed_until, pause_until;
