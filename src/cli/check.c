@@ -17,6 +17,7 @@ struct kind {
 static const struct kind kinds[] = {
         {"mime", "", check_mime},
         {"charset", "NAME", check_charset},
+        {"bounce", "", check_bounce},
         {NULL, NULL, NULL},
 };
 
@@ -67,7 +68,7 @@ int cli_check(struct cli *c)
 	enum result r;
 
 	if (!k)
-		return cli_say_usage(c->command, "no such KIND; there are mime and charset");
+		return cli_say_usage(c->command, "no such KIND; there are mime, charset and bounce");
 	if (check.arg_count != (*k->args ? 1 : 0))
 		return cli_say_usage(c->command,
 		                     *k->args ? "that KIND takes a NAME" : "that is too much");

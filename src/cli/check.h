@@ -18,5 +18,7 @@ enum result check_mime(const struct check *c, struct buf *out,
                        struct why *why); /* cli/check_mime.c */
 enum result check_charset(const struct check *c, struct buf *out,
                           struct why *why); /* cli/check_charset.c */
+enum result check_bounce(const struct check *c, struct buf *out,
+                         struct why *why); /* cli/check_bounce.c */
 
 #endif

@@ -196,7 +196,8 @@ static bool fits_status(struct bytes status, const char *column)
 	if (rest.len == 0)
 		return true;
 	while (bytes_cut(&rest, '|', &pattern)) {
-		if (is_status_like(status, pattern))
+		if (bytes_equal(pattern, BYTES("-")) ? status.len == 0
+		                                     : is_status_like(status, pattern))
 			return true;
 	}
 	return false;
@@ -246,13 +247,14 @@ static const struct {
 	const char *status; /* without its class */
 	enum reply_class class;
 } statuses[] = {
-        {"1.2", REPLY_DOMAIN},        {"1.10", REPLY_DOMAIN},      {"1.7", REPLY_REFUSED},
-        {"1.8", REPLY_OURS_DOMAIN},   {"1.0", REPLY_PERMANENT},    {"1.", REPLY_MAILBOX},
-        {"2.1", REPLY_MAILBOX_OFF},   {"2.2", REPLY_MAILBOX_FULL}, {"2.3", REPLY_MAIL},
-        {"2.4", REPLY_MAILBOX},       {"3.4", REPLY_MAIL},         {"4.", REPLY_TEMPORARY},
-        {"5.3", REPLY_RATE},          {"5.", REPLY_PROTOCOL},      {"6.", REPLY_MAIL},
-        {"7.25", REPLY_OURS_ADDRESS}, {"7.28", REPLY_RATE},        {"7.2", REPLY_REFUSED},
-        {"7.10", REPLY_PROTOCOL},     {"7.30", REPLY_PROTOCOL},    {"7.", REPLY_REFUSED},
+        {"1.2", REPLY_DOMAIN},      {"1.10", REPLY_DOMAIN},      {"1.7", REPLY_REFUSED},
+        {"1.8", REPLY_OURS_DOMAIN}, {"1.0", REPLY_PERMANENT},    {"1.", REPLY_MAILBOX},
+        {"2.1", REPLY_MAILBOX_OFF}, {"2.2", REPLY_MAILBOX_FULL}, {"2.3", REPLY_MAIL},
+        {"2.4", REPLY_MAILBOX},     {"3.2", REPLY_DOMAIN},       {"3.4", REPLY_MAIL},
+        {"4.4", REPLY_DOMAIN},      {"4.", REPLY_TEMPORARY},     {"5.3", REPLY_RATE},
+        {"5.", REPLY_PROTOCOL},     {"6.", REPLY_MAIL},          {"7.25", REPLY_OURS_ADDRESS},
+        {"7.28", REPLY_RATE},       {"7.2", REPLY_REFUSED},      {"7.10", REPLY_PROTOCOL},
+        {"7.30", REPLY_PROTOCOL},   {"7.", REPLY_REFUSED},
 };
 
 static bool class_of_status(struct bytes status, enum reply_class *ret)
@@ -551,7 +553,7 @@ static void take_reply(struct bytes line, size_t at, struct reply_facts *facts)
 	facts->code = (unsigned)(rest.ptr[0] - '0') * 100 + (unsigned)(rest.ptr[1] - '0') * 10 +
 	              (unsigned)(rest.ptr[2] - '0');
 	rest = bytes_skip(rest, 3);
-	while (rest.len > 0 && strchr(" -#'\"", rest.ptr[0]))
+	while (rest.len > 0 && strchr(" -#'\":", rest.ptr[0]))
 		rest = bytes_skip(rest, 1);
 	facts->status = bytes_first(rest, status_len(rest));
 	facts->text = rest;
