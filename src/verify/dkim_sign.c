@@ -8,35 +8,41 @@
 #include "verify/canon.h"
 
 /* What a reader or a program acts on (RFC 6376, 5.4.1), and what lists and filters look at. Not Received, Return-Path
- * and other traces; not fields that hosts on the way rewrite. */
-static const char *const names[] = {
-        "From",
-        "Sender",
-        "Reply-To",
-        "To",
-        "Cc",
-        "Subject",
-        "Date",
-        "Message-ID",
-        "In-Reply-To",
-        "References",
-        "MIME-Version",
-        "Content-Type",
-        "Content-Transfer-Encoding",
-        "Content-Disposition",
-        "List-Id",
-        "List-Post",
-        "List-Help",
-        "List-Owner",
-        "List-Subscribe",
-        "List-Unsubscribe",
-        "List-Unsubscribe-Post",
-        "List-Archive",
-        "Resent-From",
-        "Resent-To",
-        "Resent-Cc",
-        "Resent-Date",
-        "Resent-Message-ID",
+ * and other traces; not fields that hosts on the way rewrite. `added`: a mailing list or a resender adds it, and is welcome to:
+ * it is not named where it does not occur. */
+static const struct {
+	const char *name;
+	bool added;
+} names[] = {
+        {"From", false},
+        {"Reply-To", false},
+        {"To", false},
+        {"Cc", false},
+        {"Subject", false},
+        {"Date", false},
+        {"Message-ID", false},
+        {"In-Reply-To", false},
+        {"References", false},
+        {"MIME-Version", false},
+        {"Content-Type", false},
+        {"Content-Transfer-Encoding", false},
+        {"Content-Disposition", false},
+        {"Content-ID", false},
+        {"Content-Language", false},
+        {"Sender", true},
+        {"List-Id", true},
+        {"List-Post", true},
+        {"List-Help", true},
+        {"List-Owner", true},
+        {"List-Subscribe", true},
+        {"List-Unsubscribe", true},
+        {"List-Unsubscribe-Post", true},
+        {"List-Archive", true},
+        {"Resent-From", true},
+        {"Resent-To", true},
+        {"Resent-Cc", true},
+        {"Resent-Date", true},
+        {"Resent-Message-ID", true},
 };
 
 enum {
@@ -97,7 +103,7 @@ static struct occurrences *find_all(struct bytes header)
 
 	while (header_next(&header, &f)) {
 		for (size_t i = 0; i < NAMES; i++) {
-			if (!bytes_equal_nocase(f.name, bytes_of_text(names[i])))
+			if (!bytes_equal_nocase(f.name, bytes_of_text(names[i].name)))
 				continue;
 			all[i].last[all[i].count++ % DKIM_REPEATS] = f.whole;
 			break;
@@ -106,8 +112,8 @@ static struct occurrences *find_all(struct bytes header)
 	return all;
 }
 
-/* Named from the bottom up (RFC 6376, 5.4.2), and once more for a field that is not there. */
-static void sign_name(struct dkim_signer *s, const char *name, const struct occurrences *o)
+/* Named from the bottom up (RFC 6376, 5.4.2), and once more for one that is not there. */
+static void sign_name(struct dkim_signer *s, size_t nth, const struct occurrences *o)
 {
 	unsigned times = o->count < DKIM_REPEATS ? o->count : DKIM_REPEATS;
 
@@ -115,10 +121,10 @@ static void sign_name(struct dkim_signer *s, const char *name, const struct occu
 		times = 1;
 	for (unsigned i = 1; i <= times; i++)
 		canon_field(CANON_RELAXED, o->last[(o->count - i) % DKIM_REPEATS], &s->canonical);
-	if (times == o->count && (times == 0 || buf_len(&s->list) <= LIST))
+	if (times == o->count && (times == 0 ? !names[nth].added : buf_len(&s->list) <= LIST))
 		times++;
 	for (unsigned i = 0; i < times; i++)
-		buf_printf(&s->list, "%s%s", buf_len(&s->list) > 0 ? ":" : "", name);
+		buf_printf(&s->list, "%s%s", buf_len(&s->list) > 0 ? ":" : "", names[nth].name);
 }
 
 struct dkim_signer *dkim_signer_new(struct bytes header)
@@ -127,7 +133,7 @@ struct dkim_signer *dkim_signer_new(struct bytes header)
 	struct occurrences *all = find_all(header);
 
 	for (size_t i = 0; i < NAMES; i++)
-		sign_name(s, names[i], &all[i]);
+		sign_name(s, i, &all[i]);
 	memory_free(all);
 	s->body = canon_body_new(CANON_RELAXED);
 	return s;

@@ -9,7 +9,8 @@
  *	dkim_signer_free(&s);
  *
  * relaxed/relaxed, SHA-256, no l=. Which fields are signed is the table in dkim_sign.c. Each of them is named once more than it
- * occurs ("oversigned"), so that nobody adds a second From or Subject; fields that do not occur are named once. A field
+ * occurs ("oversigned"), so that nobody adds a second From or Subject; fields that do not occur are named once, but for those
+ * that mailing lists add. A field
  * that occurs more often than DKIM_REPEATS is signed as far as that, from the bottom up, and not oversigned.
  * The mail's own octets must be those that are stored and sent: header after completion, body untouched. */
 #ifndef VERIFY_DKIM_SIGN_H
