@@ -106,9 +106,9 @@ static const int calls_refused[] = {
 	CALL(fchdir),     CALL(chmod),   CALL(fchmodat), CALL(truncate), CALLS_END,
 };
 
-/* What master and, through it, every role is denied. */
+/* What master and, through it, every role is denied. Not connect(): the courier needs it, and a filter is inherited. */
 static const int calls_denied_master[] = {
-	CALL(ptrace), CALL(process_vm_readv), CALL(process_vm_writev), CALL(connect), CALL(bpf),
+	CALL(ptrace), CALL(process_vm_readv), CALL(process_vm_writev), CALL(bpf),
 	CALL(perf_event_open), CALL(userfaultfd), CALL(init_module), CALL(finit_module),
 	CALL(delete_module), CALL(kexec_load), CALL(kexec_file_load), CALL(reboot), CALL(mount),
 	CALL(umount2), CALL(pivot_root), CALL(setns), CALL(open_by_handle_at), CALL(io_uring_setup),

@@ -17,7 +17,7 @@ enum sandbox_right {
 	SANDBOX_WRITE = 1
 	                << 2, /* make, change and remove files, in its folders that are writable */
 	SANDBOX_THREADS = 1 << 3, /* start threads */
-	SANDBOX_MASTER = 1 << 4,  /* everything but ptrace, connect and the kernel's own doors;
+	SANDBOX_MASTER = 1 << 4,  /* everything but ptrace and the kernel's own doors;
 	                             inherited by all roles */
 	SANDBOX_CONNECT = 1 << 5, /* make TCP connections, over IPv4 and IPv6, to any port */
 };
