@@ -194,8 +194,7 @@ void deliver_expanded(struct store *s, struct job *j, struct delivery *d, const 
 {
 	if (!(r->notify & NOTIFY_SUCCESS) || d->sender.len == 0)
 		return;
-	entry_change(s, j, d, r, ENTRY_READY, j->now, (struct bytes){0})->task =
-	        SORT_TASK_EXPANDED;
+	entry_change(s, j, d, r, ENTRY_READY, j->now, (struct bytes){0})->task = SORT_TASK_EXPANDED;
 }
 
 /* The canonical domain of an address, or its literal as it is. */
@@ -218,8 +217,8 @@ static void deliver_elsewhere(struct store *s, struct job *j, struct delivery *d
 		d->denied = true;
 		return;
 	}
-	e = entry_change(s, j, d, r, d->incident ? ENTRY_HELD : ENTRY_CARRY,
-	                 d->incident ? 0 : due, (struct bytes){0});
+	e = entry_change(s, j, d, r, d->incident ? ENTRY_HELD : ENTRY_CARRY, d->incident ? 0 : due,
+	                 (struct bytes){0});
 	e->incident = d->incident;
 	e->destination = destination_of(j, r->address);
 }
@@ -411,8 +410,8 @@ static enum result commit_spooled(struct store *s, struct job *j, struct why *wh
 	size_t mail_at;
 	enum result result;
 
-	if (j->owner && (result = sending_commit(s, j, j->owner, a->recipients, &d.incident,
-	                                         why)) != OK)
+	if (j->owner &&
+	    (result = sending_commit(s, j, j->owner, a->recipients, &d.incident, why)) != OK)
 		return result;
 	mail_at = j->change_count;
 	mail_change(s, j, d.size, j->now, a->summary);

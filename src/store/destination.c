@@ -203,6 +203,17 @@ static void learn(struct destination *d, struct bytes provider, int64_t not_befo
 	d->incident = incident;
 }
 
+struct destination *destination_with(struct store *s, const struct change_destination *row)
+{
+	struct destination *d = destination_find(s, row->name);
+
+	if (d)
+		return d;
+	d = destination_get(s, row->name);
+	learn(d, row->provider, row->not_before, row->failures, row->incident);
+	return d;
+}
+
 /* A DESTINATION effect is durable. */
 void destination_known(struct store *s, const struct change_destination *c)
 {
@@ -352,8 +363,8 @@ static size_t load_rows(struct store *s, struct job *j, int64_t *next, struct bu
 
 static int64_t next_lane(struct db *db, int64_t now)
 {
-	struct db_query *q = db_query(
-	        db, "SELECT next FROM lane WHERE next>? ORDER BY next LIMIT 1");
+	struct db_query *q = db_query(db,
+	                              "SELECT next FROM lane WHERE next>? ORDER BY next LIMIT 1");
 	int64_t next;
 
 	db_bind(q, "i", now);

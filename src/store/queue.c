@@ -46,7 +46,8 @@ struct queue *queue_new(const struct store *s)
 
 	memcpy(&u->next_lease, s->options.seed, sizeof(u->next_lease));
 	memcpy(&u->random, s->options.seed + 8, sizeof(u->random));
-	u->next_lease >>= 2; /* SQLite's integers are signed */
+	/* Far from those of other seeds, however near these are; SQLite's integers are signed. */
+	u->next_lease = u->next_lease * 0x9e3779b97f4a7c15 >> 2;
 	u->random |= 1;
 	job_list_init(&u->takers);
 	job_list_init(&u->carriers);
@@ -161,8 +162,8 @@ static void hint_put(struct store *s, uint64_t id, int64_t due)
 	hint_drop(u, id);
 	if (u->ready.count == u->ready.size) {
 		u->ready.size = u->ready.size ? u->ready.size * 2 : 64;
-		u->ready.heap =
-		        memory_resize(u->ready.heap, u->ready.size * sizeof(*u->ready.heap));
+		u->ready.heap = memory_resize(u->ready.heap,
+		                              u->ready.size * sizeof(*u->ready.heap));
 	}
 	h = NEW(struct hint);
 	*h = (struct hint){.id = id, .due = due};
@@ -243,8 +244,8 @@ static void fill(struct store *s)
 		return;
 	u->ready.filling = true;
 	u->ready.passed = TIME_NEVER;
-	queue_job(s, run_fill, false, u->claims.count, (struct bytes){0})->lease =
-	        (uint64_t)u->ready.horizon;
+	queue_job(s, run_fill, false, u->claims.count, (struct bytes){0})
+	        ->lease = (uint64_t)u->ready.horizon;
 }
 
 /* ---- claims ---- */

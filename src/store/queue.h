@@ -14,15 +14,15 @@
 #include "store/internal.h"
 
 enum {
-	HINTS_MAX = 8192,       /* of READY entries, in memory */
-	HINTS_FILL = 1024,      /* read at once */
-	WINDOW_FILL = 256,      /* of one destination */
-	RING_MAX = 1024,        /* destinations that are offered in turn */
+	HINTS_MAX = 8192,        /* of READY entries, in memory */
+	HINTS_FILL = 1024,       /* read at once */
+	WINDOW_FILL = 256,       /* of one destination */
+	RING_MAX = 1024,         /* destinations that are offered in turn */
 	DESTINATIONS_MAX = 8192, /* in memory, with what was learnt of their pace */
 	LANES_FILL = 256,
-	BATCH_MAX = 100,        /* recipients in one CARRY, whatever carry.recipients says */
-	PACE_START = 5,         /* connections to a destination that is not known yet */
-	ALARM_BATCH = 256,      /* entries that one job of the store's own changes */
+	BATCH_MAX = 100,   /* recipients in one CARRY, whatever carry.recipients says */
+	PACE_START = 5,    /* connections to a destination that is not known yet */
+	ALARM_BATCH = 256, /* entries that one job of the store's own changes */
 	PROVIDERS_MAX = 4096,
 };
 
@@ -42,8 +42,8 @@ struct batch {
 	struct destination *at;
 	struct store_peer holder;
 	time_ms since;
-	uint64_t probe; /* the hold that it probes (its incident), or 0 */
-	bool read;      /* CARRY was answered */
+	uint64_t probe;             /* the hold that it probes (its incident), or 0 */
+	bool read;                  /* CARRY was answered */
 	struct provider_pace *pace; /* of PATH; it has a connection of it */
 	uint64_t *entries;
 	size_t count;
@@ -62,7 +62,8 @@ struct lane_hint {
 
 struct destination {
 	struct bytes name, provider; /* owned */
-	struct destination *next, *before; /* in the ring, or among the idle ones, the latest last */
+	struct destination *next,
+	        *before; /* in the ring, or among the idle ones, the latest last */
 	bool in_ring;
 	bool more;           /* the index may have due entries that are not in the window */
 	bool filling, dirty; /* dirty: it moved while it was filled */
@@ -82,7 +83,7 @@ struct destination_list {
 
 /* A provider that a host belongs to: how much it takes now. */
 struct provider_pace {
-	struct bytes key; /* owned */
+	struct bytes key;           /* owned */
 	unsigned open, limit, good; /* limit 0: none */
 };
 
@@ -97,14 +98,14 @@ struct hold {
 };
 
 struct queue {
-	struct map claims;  /* entry: struct claim */
-	struct map batches; /* lease: struct batch */
+	struct map claims;                /* entry: struct claim */
+	struct map batches;               /* lease: struct batch */
 	struct job_list takers, carriers; /* TAKE and CARRY asks that wait */
 	size_t counts[ENTRY_STATES];
 	uint64_t next_lease, random;
 	bool open; /* the index is whole: before that nothing is kept of what moves */
 
-	struct { /* READY */
+	struct {                  /* READY */
 		struct map known; /* entry: struct hint */
 		struct hint **heap;
 		size_t count, size;
@@ -113,7 +114,7 @@ struct queue {
 		bool filling;
 	} ready;
 
-	struct { /* CARRY */
+	struct {                         /* CARRY */
 		struct map destinations; /* name: struct destination */
 		struct destination_list ring, idle;
 		size_t open;
@@ -184,14 +185,16 @@ void settle_references(struct store *s, struct job *j, uint64_t mail, int64_t mo
 
 struct destination *destination_find(struct store *s, struct bytes name);
 struct destination *destination_get(struct store *s, struct bytes name); /* makes it */
-void destination_offer(struct store *s, struct destination *d);          /* into the ring, if it may */
+/* The same, with what its row says. */
+struct destination *destination_with(struct store *s, const struct change_destination *row);
+void destination_offer(struct store *s, struct destination *d); /* into the ring, if it may */
 void destination_moved(struct store *s, struct bytes name, int64_t due);
 void destination_known(struct store *s, const struct change_destination *c);
 void destination_fill(struct store *s, struct destination *d);
 void destinations_load(struct store *s);
 void destinations_done(struct store *s);
-struct destination *destination_turn(struct store *s);               /* the next one; NULL: none */
-void destination_rest(struct store *s, struct destination *d);       /* out of the ring */
+struct destination *destination_turn(struct store *s);         /* the next one; NULL: none */
+void destination_rest(struct store *s, struct destination *d); /* out of the ring */
 /* How many more connections it may have now. */
 unsigned destination_room(const struct store *s, const struct destination *d);
 struct bytes own_text(struct bytes b);
@@ -220,7 +223,8 @@ void hold_probed(struct store *s, struct hold *h, bool still); /* still: it was 
 void alarm_match(struct store *s);
 
 /* Gives a waiting CARRY this entry alone; false: nobody waits, or somebody has it. Locked. */
-bool carry_probe(struct store *s, struct hold *h, const struct change_entry *e);
+bool carry_probe(struct store *s, struct hold *h, const struct change_entry *e,
+                 const struct change_destination *row);
 /* Where an entry goes on that was held: READY or CARRY, now. */
 void entry_goes_on(const struct job *j, const struct change_entry *e, struct change_entry_tried *t);
 

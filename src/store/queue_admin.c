@@ -48,8 +48,7 @@ static bool hex_number(struct bytes b, uint64_t *ret)
 
 static bool word_number(struct bytes b, struct bytes word, uint64_t *ret)
 {
-	return bytes_starts(b, word) &&
-	       bytes_to_u64(bytes_skip(b, word.len), INT64_MAX, ret) == OK;
+	return bytes_starts(b, word) && bytes_to_u64(bytes_skip(b, word.len), INT64_MAX, ret) == OK;
 }
 
 static bool state_number(struct bytes b, uint64_t *ret)
@@ -517,13 +516,13 @@ static void act_one(struct store *s, struct job *j, struct act *a, uint64_t id,
 	if (!entry_row_read(s->db, &j->arena, id, false, &r) || !function(s, j, a, &r))
 		return;
 	a->done++;
-	admin_row(&a->rows,
-	          json_pack("{s:o,s:o,s:o}", "id",
-	                    admin_text(arena_printf(&j->arena, "%llu", (unsigned long long)id)),
-	                    "mail",
-	                    admin_text(arena_printf(&j->arena, "%08llX",
-	                                            (unsigned long long)r.e.mail)),
-	                    "recipient", admin_text(r.e.rcpt)));
+	admin_row(
+	        &a->rows,
+	        json_pack(
+	                "{s:o,s:o,s:o}", "id",
+	                admin_text(arena_printf(&j->arena, "%llu", (unsigned long long)id)), "mail",
+	                admin_text(arena_printf(&j->arena, "%08llX", (unsigned long long)r.e.mail)),
+	                "recipient", admin_text(r.e.rcpt)));
 }
 
 static act_function *act_of(unsigned verb)

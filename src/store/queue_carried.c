@@ -40,8 +40,8 @@ void entry_times(const struct config *c, struct change_entry *e, int64_t hold_un
 {
 	int64_t start = hold_until > e->queued ? hold_until : e->queued, warn;
 
-	e->expires = start + (int64_t)(e->sender.len ? c->queue_lifetime_ms
-	                                             : c->queue_bounce_lifetime_ms);
+	e->expires = start +
+	             (int64_t)(e->sender.len ? c->queue_lifetime_ms : c->queue_bounce_lifetime_ms);
 	warn = start + (int64_t)c->queue_warn_ms;
 	if (e->deliver_by && (e->by_mode & BY_MODE) == BY_RETURN)
 		e->expires = sooner(e->expires, e->deliver_by);
@@ -177,7 +177,8 @@ static void note(struct job *j, const struct carried *c, const struct change_ent
 {
 	const struct ask_carried *a = c->ask;
 	struct bytes text = arena_printf(
-	        &j->arena, "entry=%llu destination=%.*s host=%.*s status=%.*s tls=\"%.*s\" reply=\"%.*s\"",
+	        &j->arena,
+	        "entry=%llu destination=%.*s host=%.*s status=%.*s tls=\"%.*s\" reply=\"%.*s\"",
 	        (unsigned long long)e->id, BYTES_ARG(e->destination), BYTES_ARG(a->remote),
 	        BYTES_ARG(r->status), BYTES_ARG(bytes_first(a->tls, 100)), BYTES_ARG(r->reply));
 
@@ -239,7 +240,8 @@ static int64_t next_try(struct store *s, struct job *j, const struct carried *c,
 	uint32_t after = c->ask->retry_after;
 
 	if (after)
-		return j->now + (int64_t)(after < RETRY_AFTER_MAX_S ? after : RETRY_AFTER_MAX_S) * 1000;
+		return j->now +
+		       (int64_t)(after < RETRY_AFTER_MAX_S ? after : RETRY_AFTER_MAX_S) * 1000;
 	return j->now + schedule(s, tries);
 }
 
@@ -331,7 +333,7 @@ static bool destination_same(const struct change_destination *a, const struct ch
 static void destination_fails(struct store *s, struct job *j, const struct carried *c,
                               struct change_destination *d)
 {
-	if (d->failures && c->batch.since < d->at)
+	if (d->failures && c->batch.since <= d->at)
 		return;
 	d->not_before = j->now + schedule(s, d->failures);
 	d->failures++;
@@ -427,8 +429,7 @@ enum result run_carried(struct store *s, struct job *j, struct why *why)
 		return OK;
 	if (!batch_copy(s, j, &c, &name))
 		return why_set(why, NOT_FOUND, "the lease is lost");
-	if (c.batch.count &&
-	    !entry_row_read(s->db, &j->arena, c.batch.entries[0], false, &first))
+	if (c.batch.count && !entry_row_read(s->db, &j->arena, c.batch.entries[0], false, &first))
 		first = (struct entry_row){0};
 	c.known_before = destination_row_read(s->db, &j->arena, name, &c.known);
 	if ((result = each_result(s, j, &c, why)) != OK)

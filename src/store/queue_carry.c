@@ -214,7 +214,8 @@ enum result run_carry(struct store *s, struct job *j, struct why *why)
 }
 
 /* A probe: one entry that is held. The writer found it. Locked; false: nobody waits for one. */
-bool carry_probe(struct store *s, struct hold *h, const struct change_entry *e)
+bool carry_probe(struct store *s, struct hold *h, const struct change_entry *e,
+                 const struct change_destination *row)
 {
 	struct queue *u = s->queue;
 	struct job *j;
@@ -222,7 +223,7 @@ bool carry_probe(struct store *s, struct hold *h, const struct change_entry *e)
 
 	if (map_get_u64(&u->claims, e->id) || full(s) || !(j = job_take(&u->carriers)))
 		return false;
-	b = batch_new(s, j, destination_get(s, e->destination), e->mail);
+	b = batch_new(s, j, destination_with(s, row), e->mail);
 	b->probe = h->incident;
 	h->lease = b->lease;
 	batch_add(s, b, e->id, e->due, e->state);
@@ -256,22 +257,21 @@ static bool carries(const struct batch *b, const struct change_entry *e, time_ms
 
 static void carry_answer(struct job *j, const struct batch *b, const struct entry_row *r)
 {
-	j->answer.carry =
-	        (struct answer_carry){.lease = b->lease,
-	                              .destination = r->e.destination,
-	                              .id = arena_printf(&j->arena, "%08llX",
-	                                                 (unsigned long long)r->e.mail),
-	                              .sender = r->e.sender,
-	                              .size = r->size,
-	                              .envid = r->e.envid,
-	                              .ret = r->e.ret,
-	                              .body = r->e.body,
-	                              .options = r->e.options,
-	                              .priority = r->e.priority,
-	                              .deliver_by = r->e.deliver_by,
-	                              .by_mode = r->e.by_mode,
-	                              .queued = r->e.queued,
-	                              .summary = r->summary};
+	j->answer.carry = (struct answer_carry){
+	        .lease = b->lease,
+	        .destination = r->e.destination,
+	        .id = arena_printf(&j->arena, "%08llX", (unsigned long long)r->e.mail),
+	        .sender = r->e.sender,
+	        .size = r->size,
+	        .envid = r->e.envid,
+	        .ret = r->e.ret,
+	        .body = r->e.body,
+	        .options = r->e.options,
+	        .priority = r->e.priority,
+	        .deliver_by = r->e.deliver_by,
+	        .by_mode = r->e.by_mode,
+	        .queued = r->e.queued,
+	        .summary = r->summary};
 }
 
 /* The sender's sending is held: the writer holds the entry. */

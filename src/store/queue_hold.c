@@ -169,6 +169,7 @@ static uint64_t find_lane(struct db *db, struct arena *arena, uint64_t incident)
 static enum result run_probe(struct store *s, struct job *j, struct why *why)
 {
 	uint64_t incident = j->entry_id, id = find_one(j->reader->db, incident, j->lease);
+	struct change_destination d;
 	struct entry_row r;
 	struct hold *h;
 	bool found;
@@ -179,13 +180,15 @@ static enum result run_probe(struct store *s, struct job *j, struct why *why)
 	if (!id)
 		id = find_lane(j->reader->db, &j->arena, incident);
 	found = id && entry_row_read(j->reader->db, &j->arena, id, false, &r);
+	if (found)
+		destination_row_read(j->reader->db, &j->arena, r.e.destination, &d);
 	store_hold(s);
 	h = map_get_u64(&s->queue->carry.holds, incident);
 	if (h) {
 		h->seeking = false;
 		h->probe = s->now + h->wait;
 		if (found && !(r.e.owner && sending_held(s, r.e.owner) == incident) &&
-		    carry_probe(s, h, &r.e))
+		    carry_probe(s, h, &r.e, &d))
 			h->after = r.e.state == ENTRY_HELD ? id : 0;
 	}
 	j->lease = 0;
@@ -215,8 +218,8 @@ void holds_match(struct store *s)
 			queue_job(s, run_release, true, h->incident, (struct bytes){0});
 		} else if (h->probe <= s->now && h->lease == 0 && s->queue->carriers.first) {
 			h->seeking = true;
-			queue_job(s, run_probe, false, h->incident, (struct bytes){0})->lease =
-			        h->after;
+			queue_job(s, run_probe, false, h->incident, (struct bytes){0})
+			        ->lease = h->after;
 		}
 	}
 }

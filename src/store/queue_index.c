@@ -89,8 +89,7 @@ static void moved(struct store *s, uint64_t id, unsigned from, unsigned to, int6
 
 static void lane_forget(struct store *s, struct bytes name, int64_t priority)
 {
-	struct db_query *q = db_query(s->db,
-	                              "DELETE FROM lane WHERE destination=? AND priority=?");
+	struct db_query *q = db_query(s->db, "DELETE FROM lane WHERE destination=? AND priority=?");
 
 	db_bind(q, "bi", name, priority);
 	db_execute(q);
@@ -173,8 +172,8 @@ enum result entry_apply(struct store *s, const struct change_entry *c)
 		lane_recount(s, name_of(&old), old.priority);
 	if (state == ENTRY_CARRY)
 		lane_join(s, c->destination, signed_priority(c->priority), c->due);
-	moved(s, c->id, old.found ? old.state : ENTRY_STATES, state, c->due, c->alarm,
-	      c->incident, c->destination);
+	moved(s, c->id, old.found ? old.state : ENTRY_STATES, state, c->due, c->alarm, c->incident,
+	      c->destination);
 	return OK;
 }
 
@@ -269,9 +268,8 @@ enum result destination_apply(struct store *s, const struct change_destination *
 bool destination_row_read(struct db *db, struct arena *arena, struct bytes name,
                           struct change_destination *ret)
 {
-	struct db_query *q = db_query(db,
-	                              "SELECT provider, not_before, failures, incident, status,"
-	                              " reply, remote, at FROM destination WHERE name=?");
+	struct db_query *q = db_query(db, "SELECT provider, not_before, failures, incident, status,"
+	                                  " reply, remote, at FROM destination WHERE name=?");
 
 	*ret = (struct change_destination){.name = name};
 	db_bind(q, "b", name);
@@ -297,7 +295,8 @@ bool entry_row_read(struct db *db, struct arena *arena, uint64_t id, bool summar
 	struct db_query *q = db_query(
 	        db,
 	        "SELECT e.mail, e.state, e.due, e.tries, e.queued, e.sender, e.rcpt, e.origin,"
-	        " e.notify, e.orcpt, e.envid, e.ret, e.reason, e.destination, e.priority, e.options,"
+	        " e.notify, e.orcpt, e.envid, e.ret, e.reason, e.destination, e.priority, "
+	        "e.options,"
 	        " e.body, e.owner, e.deliver_by, e.by_mode, e.expires, e.alarm, e.task, e.status,"
 	        " e.reply, e.remote, e.attempted, e.warned, e.incident, e.again, m.size,"
 	        " CASE ? WHEN 1 THEN m.summary END"
@@ -306,40 +305,39 @@ bool entry_row_read(struct db *db, struct arena *arena, uint64_t id, bool summar
 	db_bind(q, "uu", (uint64_t)summary, id);
 	if (!db_next(q))
 		return false;
-	*ret = (struct entry_row){
-	        .e = {.id = id,
-	              .mail = db_u64(q, 0),
-	              .state = (uint8_t)db_u64(q, 1),
-	              .due = db_i64(q, 2),
-	              .tries = (uint32_t)db_u64(q, 3),
-	              .queued = db_i64(q, 4),
-	              .sender = arena_copy(arena, db_bytes(q, 5)),
-	              .rcpt = arena_copy(arena, db_bytes(q, 6)),
-	              .origin = arena_copy(arena, db_bytes(q, 7)),
-	              .notify = (uint8_t)db_u64(q, 8),
-	              .orcpt = arena_copy(arena, db_bytes(q, 9)),
-	              .envid = arena_copy(arena, db_bytes(q, 10)),
-	              .ret = (uint8_t)db_u64(q, 11),
-	              .reason = arena_copy(arena, db_bytes(q, 12)),
-	              .destination = arena_copy(arena, db_bytes(q, 13)),
-	              .priority = (uint8_t)db_i64(q, 14),
-	              .options = (uint8_t)db_u64(q, 15),
-	              .body = (uint8_t)db_u64(q, 16),
-	              .owner = db_u64(q, 17),
-	              .deliver_by = db_i64(q, 18),
-	              .by_mode = (uint8_t)db_u64(q, 19),
-	              .expires = db_i64(q, 20),
-	              .alarm = db_i64(q, 21),
-	              .task = (uint8_t)db_u64(q, 22),
-	              .status = arena_copy(arena, db_bytes(q, 23)),
-	              .reply = arena_copy(arena, db_bytes(q, 24)),
-	              .remote = arena_copy(arena, db_bytes(q, 25)),
-	              .attempted = db_i64(q, 26),
-	              .warned = (uint8_t)db_u64(q, 27),
-	              .incident = db_u64(q, 28),
-	              .again = db_i64(q, 29)},
-	        .size = db_u64(q, 30),
-	        .summary = arena_copy(arena, db_bytes(q, 31))};
+	*ret = (struct entry_row){.e = {.id = id,
+	                                .mail = db_u64(q, 0),
+	                                .state = (uint8_t)db_u64(q, 1),
+	                                .due = db_i64(q, 2),
+	                                .tries = (uint32_t)db_u64(q, 3),
+	                                .queued = db_i64(q, 4),
+	                                .sender = arena_copy(arena, db_bytes(q, 5)),
+	                                .rcpt = arena_copy(arena, db_bytes(q, 6)),
+	                                .origin = arena_copy(arena, db_bytes(q, 7)),
+	                                .notify = (uint8_t)db_u64(q, 8),
+	                                .orcpt = arena_copy(arena, db_bytes(q, 9)),
+	                                .envid = arena_copy(arena, db_bytes(q, 10)),
+	                                .ret = (uint8_t)db_u64(q, 11),
+	                                .reason = arena_copy(arena, db_bytes(q, 12)),
+	                                .destination = arena_copy(arena, db_bytes(q, 13)),
+	                                .priority = (uint8_t)db_i64(q, 14),
+	                                .options = (uint8_t)db_u64(q, 15),
+	                                .body = (uint8_t)db_u64(q, 16),
+	                                .owner = db_u64(q, 17),
+	                                .deliver_by = db_i64(q, 18),
+	                                .by_mode = (uint8_t)db_u64(q, 19),
+	                                .expires = db_i64(q, 20),
+	                                .alarm = db_i64(q, 21),
+	                                .task = (uint8_t)db_u64(q, 22),
+	                                .status = arena_copy(arena, db_bytes(q, 23)),
+	                                .reply = arena_copy(arena, db_bytes(q, 24)),
+	                                .remote = arena_copy(arena, db_bytes(q, 25)),
+	                                .attempted = db_i64(q, 26),
+	                                .warned = (uint8_t)db_u64(q, 27),
+	                                .incident = db_u64(q, 28),
+	                                .again = db_i64(q, 29)},
+	                          .size = db_u64(q, 30),
+	                          .summary = arena_copy(arena, db_bytes(q, 31))};
 	db_end(q);
 	return true;
 }

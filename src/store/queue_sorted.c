@@ -4,8 +4,8 @@
 
 /* What the actions did to the entry itself. */
 enum stays {
-	LEAVES, /* it is gone */
-	STAYS,  /* it is tried again, or held: a bounce that came with it is not sent */
+	LEAVES,     /* it is gone */
+	STAYS,      /* it is tried again, or held: a bounce that came with it is not sent */
 	STAYS_TOLD, /* it goes on, and what came with it is sent */
 };
 
@@ -70,10 +70,10 @@ static enum result sort_place(struct store *s, struct job *j, struct wire *w,
 	} else if (!deliver_had(s, d, a)) {
 		/* A dot file may name two folders: what this SORTED placed is no obstacle. */
 		deliver_place(s, j, d, a, name, flags);
-		deliver_expanded(
-		        s, j, d,
-		        &(struct recipient){
-		                .address = e->rcpt, .orcpt = e->orcpt, .notify = e->notify});
+		deliver_expanded(s, j, d,
+		                 &(struct recipient){.address = e->rcpt,
+		                                     .orcpt = e->orcpt,
+		                                     .notify = e->notify});
 	}
 	return OK;
 }
