@@ -222,7 +222,7 @@ static const char schema[] =
         "CREATE TABLE IF NOT EXISTS seek(key INTEGER, event INTEGER, PRIMARY KEY(key, event))"
         " WITHOUT ROWID;";
 
-static void file_name(int64_t day, char out[LEDGER_NAME])
+void ledger_name(int64_t day, char out[LEDGER_NAME])
 {
 	struct time_civil c = time_to_civil(day * DAY_MS, 0);
 
@@ -258,7 +258,7 @@ static enum result open_day(struct ledger *l, int64_t day, struct why *why)
 	if (l->today && l->day == day)
 		return OK;
 	db_free(&l->today);
-	file_name(day, name);
+	ledger_name(day, name);
 	result = file_make_directory(l->fs, "ledger", why);
 	if (result != OK && result != EXISTS)
 		return result;
@@ -402,8 +402,8 @@ static void prune(struct ledger *l, int64_t keep_ms, uint64_t keep_octets, time_
 	char oldest[LEDGER_NAME], today[LEDGER_NAME];
 	uint64_t octets = 0;
 
-	file_name((now - keep_ms) / DAY_MS, oldest);
-	file_name(l->day, today);
+	ledger_name((now - keep_ms) / DAY_MS, oldest);
+	ledger_name(l->day, today);
 	while (count-- > 0) {
 		enum result result = OK;
 

@@ -34,6 +34,7 @@ struct ledger {
 
 uint64_t ledger_key(char what, struct bytes text); /* ASCII letters folded; below 2^63 */
 uint64_t ledger_key_u64(char what, uint64_t number);
+void ledger_name(int64_t day, char out[LEDGER_NAME]);
 /* Makes or opens a day's file for reading and writing. */
 enum result ledger_open(struct ledger *l, const char *name, struct db **ret,
                         struct why *why) MUST_USE;

@@ -1,13 +1,13 @@
-/* What the store itself writes into the ledger: read off a job's ask and effects, so that no other file of
- * store/ has to think of it. Called for a writing job that has effects, before they are applied: rows of
- * entries still are as they were. */
+/* What COMMIT and SORTED write into the ledger: read off the job's ask and effects. Called before they are
+ * applied: rows of entries still are as they were. What the courier and the operator did is noted where it
+ * is done (store/queue_*.c). */
 #include <stdio.h>
 
 #include "store/ledger.h"
 
 enum {
 	RECIPIENTS_OCTETS = 4000, /* in one event; more recipients make more events */
-	EVENTS_OF_JOB = 500,      /* a command for a million entries is not told entry by entry */
+	EVENTS_OF_JOB = 500,      /* a list of a million members is not told one by one */
 };
 
 struct telling {
@@ -129,6 +129,10 @@ static void tell_commit(struct telling *t)
 	snprintf(text, sizeof(text), "size=%llu placed=%u sorting=%u carrying=%u held=%u",
 	         (unsigned long long)mail->mail.size, f.placed, f.waits, f.carry, f.held);
 	e.text = bytes_of_text(text);
+	if (t->j->owner)
+		e.text = arena_printf(&t->j->arena, "by=%.*s %s",
+		                      BYTES_ARG(sending_name(t->s, &t->j->arena, t->j->owner)),
+		                      text);
 	while (!wire_end(&w)) {
 		struct bytes address = wire_block(&w);
 
@@ -179,11 +183,6 @@ static void tell_entry(struct telling *t, const struct was *w, enum ledger_reaso
 	                               .sender = w->sender,
 	                               .rcpt = w->rcpt,
 	                               .text = text});
-}
-
-static struct bytes because(struct job *j, struct bytes reason)
-{
-	return reason.len ? arena_printf(&j->arena, "why=\"%.*s\"", BYTES_ARG(reason)) : reason;
 }
 
 /* ---- SORTED ---- */
@@ -248,129 +247,36 @@ static void tell_sorted(struct telling *t)
 		tell_entry(t, &w, LEDGER_DISCARDED, (struct bytes){0});
 }
 
-/* ---- CARRIED ---- */
+/* ---- states of entries that the sorter left in the queue ---- */
 
-static enum ledger_reason reason_of(unsigned outcome)
+static struct bytes because(struct job *j, struct bytes reason)
 {
-	switch (outcome) {
-	case CARRY_DELIVERED: return LEDGER_CARRIED;
-	case CARRY_RELAYED: return LEDGER_RELAYED;
-	case CARRY_DEFERRED: return LEDGER_DEFERRED;
-	case CARRY_FAILED: return LEDGER_FAILED;
-	case CARRY_HELD: return LEDGER_HELD;
-	default: return LEDGER_NONE;
-	}
+	return reason.len ? arena_printf(&j->arena, "why=\"%.*s\"", BYTES_ARG(reason)) : reason;
 }
-
-static struct bytes attempt_text(struct job *j, struct bytes status, struct bytes reply)
-{
-	const struct ask_carried *a = &j->ask.carried;
-	struct buf b = {0};
-	struct bytes text;
-
-	if (a->remote.len)
-		buf_printf(&b, "host=%.*s", BYTES_ARG(a->remote));
-	if (a->tls.len)
-		buf_printf(&b, " tls=\"%.*s\"", BYTES_ARG(a->tls));
-	if (status.len)
-		buf_printf(&b, " status=%.*s", BYTES_ARG(status));
-	if (reply.len)
-		buf_printf(&b, " reply=\"%.*s\"", BYTES_ARG(bytes_first(reply, 600)));
-	text = arena_copy(&j->arena, buf_bytes(&b));
-	buf_done(&b);
-	return text;
-}
-
-/* Recipients of one mail that got the same reply share an event. */
-struct attempt {
-	unsigned outcome;
-	uint64_t mail;
-	struct bytes sender, status, reply;
-	struct buf list;
-};
-
-static void tell_attempt(struct telling *t, struct attempt *a)
-{
-	if (buf_len(&a->list) && reason_of(a->outcome) != LEDGER_NONE)
-		tell(t, &(struct ledger_event){.reason = reason_of(a->outcome),
-		                               .mail = a->mail,
-		                               .ip = t->j->ask.carried.ip,
-		                               .sender = a->sender,
-		                               .rcpt = buf_bytes(&a->list),
-		                               .text = attempt_text(t->j, a->status, a->reply)});
-	buf_clear(&a->list);
-}
-
-static void tell_carried(struct telling *t)
-{
-	struct wire w = wire_of(t->j->ask.carried.results);
-	struct attempt now = {0};
-
-	while (!wire_end(&w)) {
-		uint64_t id = wire_u64(&w);
-		unsigned outcome = wire_u8(&w);
-		struct bytes status, reply;
-		struct was was;
-
-		wire_u8(&w);
-		status = wire_block(&w);
-		reply = wire_block(&w);
-		if (w.bad || !entry_was(t, id, &was))
-			continue;
-		if (outcome != now.outcome || was.mail != now.mail ||
-		    !bytes_equal(reply, now.reply) || buf_len(&now.list) > RECIPIENTS_OCTETS) {
-			tell_attempt(t, &now);
-			now.outcome = outcome;
-			now.mail = was.mail;
-			now.sender = was.sender;
-			now.status = status;
-			now.reply = reply;
-		}
-		add_word(&now.list, was.rcpt);
-	}
-	tell_attempt(t, &now);
-	buf_done(&now.list);
-}
-
-/* ---- states of entries, by whomever ---- */
 
 static void tell_state(struct telling *t, uint64_t id, unsigned state, struct bytes reason)
 {
-	bool retry = t->j->ask.kind == ASK_ADMIN && t->j->ask.admin.verb == ADMIN_QUEUE_RETRY;
 	struct was w;
 
-	if (t->told >= EVENTS_OF_JOB || !entry_was(t, id, &w))
+	if (!entry_was(t, id, &w))
 		return;
 	if (state == ENTRY_HELD && w.state != ENTRY_HELD)
 		tell_entry(t, &w, LEDGER_HELD, because(t->j, reason));
-	else if (state != ENTRY_HELD && w.state == ENTRY_HELD)
-		tell_entry(t, &w, LEDGER_RELEASED, (struct bytes){0});
-	else if (retry)
-		tell_entry(t, &w, LEDGER_RETRIED, (struct bytes){0});
-	else if (t->j->ask.kind == ASK_SORTED && state == ENTRY_READY)
+	else if (state == ENTRY_READY)
 		tell_entry(t, &w, LEDGER_DEFERRED, because(t->j, reason));
-	else if (t->j->ask.kind == ASK_NONE && state == ENTRY_READY && w.state == ENTRY_CARRY)
-		tell_entry(t, &w, LEDGER_FAILED, because(t->j, reason));
 }
 
 static void tell_states(struct telling *t)
 {
-	bool admin = t->j->ask.kind == ASK_ADMIN;
-	bool moved = admin && t->j->ask.admin.verb == ADMIN_QUEUE_REDIRECT;
-	struct was w;
-
-	for (size_t i = 0; i < t->j->change_count && t->told < EVENTS_OF_JOB; i++) {
+	for (size_t i = 0; i < t->j->change_count; i++) {
 		const struct change *c = &t->j->changes[i];
 
 		if (c->kind == CHANGE_ENTRY_STATE)
 			tell_state(t, c->entry_state.id, c->entry_state.state,
 			           c->entry_state.reason);
-		else if (c->kind == CHANGE_ENTRY_GONE && admin &&
-		         entry_was(t, c->entry_gone.id, &w))
-			tell_entry(t, &w, moved ? LEDGER_REDIRECTED : LEDGER_REMOVED,
-			           moved ? arena_printf(&t->j->arena, "to=%.*s",
-			                                BYTES_ARG(t->j->ask.admin.value))
-			                 : (struct bytes){0});
+		else if (c->kind == CHANGE_ENTRY_TRIED)
+			tell_state(t, c->entry_tried.id, c->entry_tried.state,
+			           c->entry_tried.reason);
 	}
 }
 
@@ -386,9 +292,6 @@ void ledger_note_job(struct store *s, struct job *j)
 		tell_sorted(&t);
 		tell_states(&t);
 		break;
-	case ASK_CARRIED: tell_carried(&t); break;
-	case ASK_ADMIN:
-	case ASK_NONE: tell_states(&t); break;
 	default: break;
 	}
 }

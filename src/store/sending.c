@@ -186,6 +186,20 @@ static enum result over(const struct limit *l, const struct recent *r, uint32_t 
 	               (unsigned long long)l->most, l->words, when);
 }
 
+/* Said in the ledger, too: whoever asks why a web form's mail did not go finds it there. Not locked. */
+static void note_refusal(struct store *s, struct job *j, enum ledger_reason reason,
+                         const struct why *why)
+{
+	struct bytes name = sending_name(s, &j->arena, j->owner);
+
+	store_hold(s);
+	ledger_put(s, &(struct ledger_event){.reason = reason,
+	                                     .session = j->ask.session,
+	                                     .sender = name,
+	                                     .text = bytes_of_text(why->text)});
+	store_let(s);
+}
+
 static enum result check_limits(const struct limit l[LIMITS], const struct recent *r,
                                 uint32_t recipients, time_ms now, struct why *why)
 {
@@ -483,8 +497,10 @@ enum result sending_commit(struct store *s, struct job *j, uint64_t owner, struc
 	enum result result;
 
 	limits_of(s->writer_config, &r, limits);
-	if ((result = check_limits(limits, &r, more.recipients, j->now, why)) != OK)
+	if ((result = check_limits(limits, &r, more.recipients, j->now, why)) != OK) {
+		note_refusal(s, j, LEDGER_SENDING_LIMIT, why);
 		return result;
+	}
 	more.fresh = correspondents_note(s, j, owner, recipients);
 	*ret_incident = sending_is_held(s, owner);
 	if (*ret_incident == 0)
@@ -709,6 +725,7 @@ enum result run_sender(struct store *s, struct job *j, struct why *why)
 	struct recent r = recent_of(j->reader->db, &j->arena, j->owner, j->now);
 	char *address = arena_text(&j->arena, j->ask.sender.address);
 	struct limit limits[LIMITS];
+	enum result result;
 	uint64_t incident;
 
 	text_lower(address, j->ask.sender.address.len);
@@ -719,10 +736,16 @@ enum result run_sender(struct store *s, struct job *j, struct why *why)
 	limits_of(s->config, &r, limits);
 	store_let(s);
 	ret->recipients_left = recipients_left(limits);
-	if (incident)
-		return why_set(why, DENIED, "sending is held: see incident %llu",
-		               (unsigned long long)incident);
-	return check_limits(limits, &r, 1, j->now, why);
+	if (incident) {
+		why_set(why, DENIED, "sending is held: see incident %llu",
+		        (unsigned long long)incident);
+		note_refusal(s, j, LEDGER_SENDING_HELD, why);
+		return DENIED;
+	}
+	result = check_limits(limits, &r, 1, j->now, why);
+	if (result != OK)
+		note_refusal(s, j, LEDGER_SENDING_LIMIT, why);
+	return result;
 }
 
 /* ---- the operator ---- */

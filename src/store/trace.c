@@ -39,6 +39,7 @@ struct trace {
 	struct trace_clue clues[TRACE_CLUES];
 	size_t clue_count;
 	const char **days;
+	struct db **open; /* by day; opened for this question alone, but today's */
 	size_t day_count;
 	struct trace_mail *mails;
 	size_t mail_count;
@@ -132,19 +133,18 @@ static void look_up_clue(struct trace *t, struct db *db, size_t day, size_t nth)
 	}
 }
 
-/* Today's is open already; another is opened for this one question. */
-static struct db *open_day(struct trace *t, size_t day, bool *ret_own)
+/* Today's is open already; another is opened for this question. NULL: it cannot be read. */
+static struct db *open_day(struct trace *t, size_t day)
 {
 	struct ledger *l = t->ledger;
 	char today[LEDGER_NAME];
-	struct time_civil c = time_to_civil(l->day * 24 * 3600 * 1000, 0);
-	struct db *db = NULL;
 
-	snprintf(today, sizeof(today), "ledger/%04d-%02d-%02d.db", c.year, c.month, c.day);
-	*ret_own = !l->today || strcmp(today, t->days[day]) != 0;
-	if (!*ret_own)
+	ledger_name(l->day, today);
+	if (l->today && strcmp(today, t->days[day]) == 0)
 		return l->today;
-	return ledger_open(l, t->days[day], &db, NULL) == OK ? db : NULL;
+	if (!t->open[day] && ledger_open(l, t->days[day], &t->open[day], NULL) != OK)
+		t->open[day] = NULL;
+	return t->open[day];
 }
 
 /* A queue id is known to the index even where the ledger knows nothing of it. */
@@ -165,13 +165,10 @@ static void look_up_index(struct trace *t, size_t nth)
 static void look_up_all(struct trace *t)
 {
 	for (size_t day = t->day_count; day-- > 0;) {
-		bool own;
-		struct db *db = open_day(t, day, &own);
+		struct db *db = open_day(t, day);
 
 		for (size_t i = 0; db && i < t->clue_count; i++)
 			look_up_clue(t, db, day, i);
-		if (own)
-			db_free(&db);
 	}
 	for (size_t i = 0; i < t->clue_count; i++)
 		look_up_index(t, i);
@@ -262,8 +259,7 @@ static size_t gather(struct trace *t, uint64_t mail, struct line *lines)
 	size_t count = 0;
 
 	for (size_t day = 0; day < t->day_count; day++) {
-		bool own;
-		struct db *db = open_day(t, day, &own);
+		struct db *db = open_day(t, day);
 		struct db_query *q = db ? db_query(db, "SELECT " EVENT " FROM seek s"
 		                                       " JOIN event e ON e.id=s.event"
 		                                       " WHERE s.key=? ORDER BY s.event LIMIT ?")
@@ -277,8 +273,6 @@ static size_t gather(struct trace *t, uint64_t mail, struct line *lines)
 			lines[count++] = (struct line){event_of(q, &t->j->arena),
 			                               (uint64_t)day << 40 | db_u64(q, 0)};
 		db_end(q);
-		if (own)
-			db_free(&db);
 	}
 	return count;
 }
@@ -432,10 +426,13 @@ static enum result run_trace(struct store *s, struct job *j, struct why *why)
 	t->mails = memory_get(MAILS_MAX * sizeof(*t->mails));
 	t->loose = memory_get(LOOSE_MAX * sizeof(*t->loose));
 	t->day_count = ledger_days(s->ledger, &j->arena, &t->days);
+	t->open = arena_get(&j->arena, (t->day_count + 1) * sizeof(*t->open));
 	look_up_all(t);
 	choose(t);
 	tell(t);
 	admin_rows_done(j, &t->page);
+	for (size_t i = 0; i < t->day_count; i++)
+		db_free(&t->open[i]);
 	memory_free(t->mails);
 	memory_free(t->loose);
 	map_done(&t->mail_places);

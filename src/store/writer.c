@@ -282,8 +282,10 @@ static enum step run_job(struct store *s, struct job *j, struct why *why, enum r
 		ledger_note_job(s, j);
 		result = record_job(s, j, why, &broken);
 	}
-	if (result != OK)
+	if (result != OK) {
 		j->change_count = 0;
+		buf_clear(&j->notes);
+	}
 	*ret = result;
 	job_finish(s, j, result, why);
 	if (broken)

@@ -234,12 +234,255 @@ static void test_sender_local(void **state)
 	rig_done(&r);
 }
 
+/* ---- how much ---- */
+
+static uint64_t sending_session(const struct rig *r, uint32_t local_uid)
+{
+	return local_uid ? 0x77 : r->session;
+}
+
+static uint32_t spool_mail(struct rig *r, uint32_t local_uid)
+{
+	return rig_spool(r, ACCESS_PEER, sending_session(r, local_uid),
+	                 BYTES("Subject: x\r\n\r\nx\r\n"));
+}
+
+/* A mail of the session's account, or of a local user, to one recipient; put only. */
+static void put_mail(struct rig *r, uint32_t spool, uint32_t local_uid, const char *rcpt)
+{
+	struct ask a = {.kind = ASK_COMMIT, .session = sending_session(r, local_uid)};
+	char key[17];
+
+	snprintf(key, sizeof(key), "sent%012u", spool);
+	a.commit.spool = spool;
+	a.commit.key = bytes_of(key, 16);
+	a.commit.sender = BYTES("ken@example.test");
+	a.commit.summary = BYTES("s");
+	a.commit.recipients = rig_recipients(r, rcpt, NULL);
+	a.commit.local_uid = local_uid;
+	rig_put(r, ACCESS_PEER, a);
+}
+
+static enum result send(struct rig *r, const char *rcpt)
+{
+	put_mail(r, spool_mail(r, 0), 0, rcpt);
+	return rig_run(r).result;
+}
+
+static void test_limit(void **state)
+{
+	struct rig r = rig_make("sending { messages-hour 3\n }\n", "");
+	struct answer a;
+	uint64_t ken;
+
+	(void)state;
+	rig_open(&r);
+	ken = rig_account(&r, "ken@example.test");
+	grant(&r, ken, NULL);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(send(&r, "a@remote.test"), OK);
+	assert_int_equal(send(&r, "a@remote.test"), OVER_QUOTA);
+	a = sender(&r, "ken@example.test");
+	assert_int_equal(a.result, OVER_QUOTA);
+	assert_true(bytes_find(a.why, BYTES("3 mails in an hour")) != BYTES_NONE);
+	/* Not by a restart. */
+	rig_close(&r);
+	rig_open(&r);
+	grant(&r, ken, NULL);
+	assert_int_equal(send(&r, "a@remote.test"), OVER_QUOTA);
+	/* Others are not concerned. */
+	put_mail(&r, spool_mail(&r, 34), 34, "a@remote.test");
+	assert_int_equal(rig_run(&r).result, OK);
+	/* Time mends it, and what is said about it is true. */
+	r.now += HOUR + 10 * 60 * 1000;
+	assert_int_equal(sender(&r, "ken@example.test").result, OK);
+	assert_int_equal(send(&r, "a@remote.test"), OK);
+	rig_done(&r);
+}
+
+/* Five at once, in one group of the writer: the limit holds inside it, too. */
+static void test_limit_together(void **state)
+{
+	struct rig r = rig_make("sending { recipients-day 3\n }\n", "");
+	uint32_t spools[5];
+
+	(void)state;
+	rig_open(&r);
+	grant(&r, rig_account(&r, "ken@example.test"), NULL);
+	r.refused = 0;
+	for (int i = 0; i < 5; i++)
+		spools[i] = spool_mail(&r, 0);
+	for (int i = 0; i < 5; i++)
+		put_mail(&r, spools[i], 0, "a@remote.test");
+	rig_run(&r);
+	assert_int_equal(r.refused, 2);
+	assert_int_equal(sender(&r, "ken@example.test").result, OVER_QUOTA);
+	assert_true(shows(rig_admin(&r, ADMIN_SENDING, "", 0), "\"messages_day\":3,"));
+	rig_done(&r);
+}
+
+/* ---- sudden changes ---- */
+
+/* Two weeks of an ordinary life: a few mails a day to people it knows. */
+static void live(struct rig *r, uint64_t account)
+{
+	char rcpt[40];
+
+	for (int day = 0; day < 14; day++) {
+		r->now += DAY;
+		grant(r, account, "198.51.100.7");
+		for (int i = 0; i < 4; i++) {
+			snprintf(rcpt, sizeof(rcpt), "friend%d@remote.test", i + day / 7);
+			assert_int_equal(send(r, rcpt), OK);
+		}
+	}
+}
+
+/* How many mails to strangers go before it is held; 0: it is not. */
+static int run_away(struct rig *r, int most)
+{
+	char rcpt[40];
+
+	for (int i = 1; i <= most; i++) {
+		snprintf(rcpt, sizeof(rcpt), "stranger%d@other.test", i);
+		assert_int_equal(send(r, rcpt), OK);
+		if (sender(r, "ken@example.test").result == DENIED)
+			return i;
+	}
+	return 0;
+}
+
+static uint64_t held_count(struct rig *r)
+{
+	struct answer a = rig_admin(r, ADMIN_STATUS, "", 0);
+	size_t at = bytes_find(a.admin.rows, BYTES("\"queue_held\":"));
+	uint64_t n = 0;
+	struct bytes digits = bytes_skip(a.admin.rows, at + strlen("\"queue_held\":"));
+
+	while (digits.len && digits.ptr[0] >= '0' && digits.ptr[0] <= '9') {
+		n = n * 10 + (uint64_t)(digits.ptr[0] - '0');
+		digits = bytes_skip(digits, 1);
+	}
+	return n;
+}
+
+static void settle(struct rig *r)
+{
+	for (int i = 0; i < 20; i++) {
+		r->now += 1000;
+		store_tick(r->store, r->now);
+		rig_run(r);
+	}
+}
+
+static void test_stolen(void **state)
+{
+	struct rig r = rig_make("", "");
+	uint64_t ken;
+	int let_through;
+
+	(void)state;
+	rig_open(&r);
+	ken = rig_account(&r, "ken@example.test");
+	live(&r, ken);
+	assert_false(shows(rig_admin(&r, ADMIN_INCIDENTS, "", 0), "ken@"));
+	r.now += DAY;
+	grant(&r, ken, "203.0.113.9"); /* from where nobody ever logged in */
+	let_through = run_away(&r, 200);
+	assert_in_range(let_through, 10, 60);
+	/* The mail that struck is held already, and what was not carried yet as well; one incident says it. */
+	settle(&r);
+	assert_true(held_count(&r) >= 1);
+	assert_int_equal(send(&r, "stranger0@other.test"), OK);
+	settle(&r);
+	assert_true(held_count(&r) >= 2);
+	assert_true(shows(rig_admin(&r, ADMIN_INCIDENTS, "", 0), "reason=recipients"));
+	assert_true(shows(rig_admin(&r, ADMIN_INCIDENTS, "", 0), "peer=203.0.113.0"));
+	assert_true(shows(rig_admin(&r, ADMIN_QUEUE_LIST, "incident:1", 0), "stranger"));
+	/* It survives a restart. */
+	rig_close(&r);
+	rig_open(&r);
+	grant(&r, ken, "203.0.113.9");
+	assert_int_equal(sender(&r, "ken@example.test").result, DENIED);
+	/* The operator says that it is well: all of it goes on, and no new alarm at once. */
+	assert_int_equal(rig_admin(&r, ADMIN_INCIDENT_CLOSE, "", 1).result, OK);
+	settle(&r);
+	assert_int_equal(held_count(&r), 0);
+	assert_int_equal(sender(&r, "ken@example.test").result, OK);
+	assert_int_equal(send(&r, "one-more@other.test"), OK);
+	assert_int_equal(sender(&r, "ken@example.test").result, OK);
+	rig_done(&r);
+}
+
+static void test_watch_off(void **state)
+{
+	struct rig r = rig_make("sending { watch off\n }\n", "");
+	uint64_t ken;
+
+	(void)state;
+	rig_open(&r);
+	ken = rig_account(&r, "ken@example.test");
+	live(&r, ken);
+	r.now += DAY;
+	grant(&r, ken, "203.0.113.9");
+	assert_int_equal(run_away(&r, 100), 0);
+	rig_done(&r);
+}
+
+/* A list that goes to the same people every week is nobody's alarm, however many they are. */
+static void test_newsletter(void **state)
+{
+	struct rig r = rig_make("", "");
+	uint64_t ken;
+	char rcpt[40];
+
+	(void)state;
+	rig_open(&r);
+	ken = rig_account(&r, "ken@example.test");
+	for (int week = 0; week < 3; week++) {
+		grant(&r, ken, "198.51.100.7");
+		for (int i = 0; i < 150 + week * 10; i++) {
+			snprintf(rcpt, sizeof(rcpt), "reader%d@remote.test", i);
+			assert_int_equal(send(&r, rcpt), OK);
+		}
+		assert_int_equal(sender(&r, "ken@example.test").result, OK);
+		r.now += 7 * DAY;
+	}
+	rig_done(&r);
+}
+
+/* What is known of senders is durable, and the same after the index is made anew. */
+static void test_sending_durable(void **state)
+{
+	struct rig r = rig_make("", "");
+	char *before, *after;
+
+	(void)state;
+	rig_open(&r);
+	live(&r, rig_account(&r, "ken@example.test"));
+	before = rig_dump(&r);
+	assert_non_null(strstr(before, "CORRESPONDENTS"));
+	assert_non_null(strstr(before, "NETWORK"));
+	assert_non_null(strstr(before, "SENT_DAY"));
+	rig_close(&r);
+	rig_remove(&r, "index.db*");
+	rig_open(&r);
+	after = rig_dump(&r);
+	assert_string_equal(before, after);
+	memory_free(before);
+	memory_free(after);
+	rig_done(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_incident),       cmocka_unit_test(test_incident_durable),
 	        cmocka_unit_test(test_incident_admin), cmocka_unit_test(test_sender),
 	        cmocka_unit_test(test_sender_rights),  cmocka_unit_test(test_sender_local),
+	        cmocka_unit_test(test_limit),          cmocka_unit_test(test_limit_together),
+	        cmocka_unit_test(test_stolen),         cmocka_unit_test(test_watch_off),
+	        cmocka_unit_test(test_newsletter),     cmocka_unit_test(test_sending_durable),
 	};
 
 	return TEST_MAIN(tests);
