@@ -1,5 +1,5 @@
 /* talk_smtp_client: options helo, tls (never, may, must, implicit), user, password, clear-password, greeting, reply, data (ms);
- * mail (recipients separated by blanks; a line for each mail, sent one after the other), sender, size, envid, ret, body,
+ * mail (recipients separated by blanks; a line for each mail, sent one after the other), sender, null-sender (1), size, envid, ret, body,
  * requiretls, priority, deliver-by (ms from now), by-mode, eight-bit, utf8-header, notify, orcpt: of all mails; quit (1: after
  * the last).
  *
@@ -56,10 +56,10 @@ static void note_result(struct wrapper *w, const struct smtp_client_result *r)
 		                     smtp_stage_name(r->recipients[i].reply.stage),
 		                     BYTES_ARG(r->recipients[i].reply.enhanced),
 		                     BYTES_ARG(r->recipients[i].reply.text)));
-	note(w, arena_printf(&w->arena, "result %s %s%s%.*s%s%s", failures[r->failure],
-	                     r->failure ? smtp_stage_name(r->stage) : "", r->failure ? " " : "",
-	                     BYTES_ARG(r->reply.text), r->reusable ? "reusable" : "",
-	                     r->dsn ? " dsn" : ""));
+	note(w, arena_printf(&w->arena, "result %s%s%s%s%.*s%s%s", failures[r->failure],
+	                     r->failure ? " " : "", r->failure ? smtp_stage_name(r->stage) : "",
+	                     r->failure ? " " : "", BYTES_ARG(r->reply.text),
+	                     r->reusable ? " reusable" : "", r->dsn ? " dsn" : ""));
 }
 
 static void settle(struct wrapper *w)
@@ -184,7 +184,9 @@ static void add_mail(struct wrapper *w, const struct talk_settings *s, struct by
 		m->count++;
 	}
 	m->lease = 7;
-	m->sender = talk_setting(s, "sender", "ken@example.test");
+	m->sender = talk_setting_u64(s, "null-sender", 0)
+	                    ? (struct bytes){0}
+	                    : talk_setting(s, "sender", "ken@example.test");
 	m->size = talk_setting_u64(s, "size", 10);
 	m->envid = talk_setting(s, "envid", "");
 	m->ret = (uint8_t)talk_setting_u64(s, "ret", 0);
