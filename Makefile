@@ -6,7 +6,8 @@
 #	make fuzz SECONDS=n   fuzz every engine and parser for n seconds in all (60)
 #	make bench            against Postfix and Dovecot
 #	make install          into PREFIX (/usr/local)
-.PHONY: all run test fuzz bench install format docs clean
+#	make install-sendmail /usr/sbin/sendmail, mailq and newaliases as links to it, where no other mail server has them
+.PHONY: all run test fuzz bench install install-sendmail format docs clean
 PREFIX ?= /usr/local
 SECONDS ?= 60
 
@@ -30,6 +31,11 @@ install: all
 	install -m 755 build/hikyaku $(DESTDIR)$(PREFIX)/bin/hikyaku
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 man/hikyaku.1 $(DESTDIR)$(PREFIX)/share/man/man1/hikyaku.1
+	install -d $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 man/sendmail.8 $(DESTDIR)$(PREFIX)/share/man/man8/hikyaku-sendmail.8
+
+install-sendmail: install
+	@tools/sendmail-links "$(DESTDIR)" "$(PREFIX)/bin/hikyaku"
 
 format:
 	@tools/format
