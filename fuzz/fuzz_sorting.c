@@ -39,12 +39,13 @@ static void check_actions(struct bytes actions)
 		uint8_t action = wire_u8(&w);
 		if (action == SORT_DEFER)
 			wire_u32(&w);
-		wire_block(&w);
+		if (action != SORT_CARRY_ON)
+			wire_block(&w);
 		if (action == SORT_REDIRECT || action == SORT_DELIVER)
 			wire_block(&w);
 		if (action == SORT_PLACE || action == SORT_DELIVER)
 			wire_u64(&w);
-		check(action <= SORT_DELIVER);
+		check(action <= SORT_CARRY_ON);
 	}
 	check(!w.bad);
 }
@@ -144,6 +145,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	        .notify = data[3] >> 4,
 	        .ret = data[3] & 8 ? 1 : 0,
 	        .queued = data[2] & 1 ? 0 : 1795392000000,
+	        .task = data[1] % 6,
+	        .status = data[1] & 64 ? bytes_first(w.mail, 5) : BYTES(""),
+	        .reply = data[1] & 128 ? bytes_first(w.mail, 80) : BYTES(""),
+	        .remote = data[1] & 32 ? BYTES("mx.far.test") : BYTES(""),
+	        .attempted = data[1],
+	        .expires = 1795392000000,
 	        .summary = data[2] & 2 ? BYTES("broken") : buf_bytes(&summary),
 	};
 	struct sorting_job *j = sorting_job_new(the_config(), &take, 1795392000000);

@@ -135,7 +135,7 @@ static size_t find_piece(struct bytes text, struct bytes piece)
 	size_t from = 0;
 
 	for (;;) {
-		size_t at = bytes_find_nocase(bytes_skip(text, from), piece);
+		size_t at = bytes_find(bytes_skip(text, from), piece); /* both lower case */
 		if (at == BYTES_NONE)
 			return BYTES_NONE;
 		at += from;

@@ -6,13 +6,13 @@
 #include "policy/reply.h"
 
 struct example {
-	const char *name, *provider, *text, *source;
+	const char *name, *provider, *text, *source, *words;
 	enum reply_class class;
 };
 
 static const struct example examples[] = {
 #define REPLY(name, class, provider, code, status, text, link, seconds, source, example) \
-	{name, provider, example, source, REPLY_##class},
+	{name, provider, example, source, text, REPLY_##class},
 #include "policy/replies.def"
 #undef REPLY
 };
@@ -58,6 +58,8 @@ static void every_row_fits_its_example(void **state)
 			wrong++;
 		}
 		assert_true(strlen(examples[i].source) > 0);
+		for (const char *c = examples[i].words; *c; c++)
+			assert_false(*c >= 'A' && *c <= 'Z');
 		for (size_t k = 0; k < i; k++)
 			assert_string_not_equal(examples[i].name, examples[k].name);
 	}
