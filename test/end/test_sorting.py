@@ -2,6 +2,7 @@
 import os
 import signal
 import smtplib
+import subprocess
 
 import instance
 import pytest
@@ -80,6 +81,9 @@ def test_a_bounce_is_a_report_that_programs_and_people_read(lab):
     assert original.get_content_type() == "message/rfc822"
     assert original.get_content()["Subject"] == subject
     assert find(lab, subject, "mari"), "the other member has it"
+    read = subprocess.run([str(instance.binary()), "check", "bounce"], input=newest(lab, "ken"), capture_output=True,
+                          timeout=30)
+    assert read.stdout.decode() == "nobody@example.test\t5.1.1\thard\n"
 
 
 def test_a_japanese_sender_gets_a_japanese_bounce(lab):
