@@ -138,6 +138,8 @@ void ledger_status(struct store *s, struct json_t *ret)
 		return;
 	json_object_set_new(ret, "ledger_written", json_integer((json_int_t)l->written));
 	json_object_set_new(ret, "ledger_dropped", json_integer((json_int_t)l->dropped));
+	if (l->damaged)
+		json_object_set_new(ret, "ledger_damaged", json_integer((json_int_t)l->damaged));
 	if (l->dropped && l->failure.text[0])
 		json_object_set_new(ret, "ledger_why", admin_text(bytes_of_text(l->failure.text)));
 }
@@ -249,7 +251,20 @@ static uint64_t last_event(struct db *db)
 	return id;
 }
 
-/* A damaged file is put aside once; what it held is lost, the ledger goes on. */
+/* A damaged file is put aside (2026-11-23.damaged, for sqlite3's .recover), and the day goes on in a new one. */
+static enum result put_aside(struct ledger *l, int64_t day, struct why *why)
+{
+	char name[LEDGER_NAME], aside[LEDGER_NAME + 8];
+	enum result result;
+
+	db_free(&l->today);
+	l->damaged++;
+	ledger_name(day, name);
+	snprintf(aside, sizeof(aside), "%.*s.damaged", (int)(strlen(name) - 3), name);
+	result = file_rename(l->fs, name, aside, why);
+	return result == OK || result == NOT_FOUND ? db_remove(l->fs, name, why) : result;
+}
+
 static enum result open_day(struct ledger *l, int64_t day, struct why *why)
 {
 	char name[LEDGER_NAME];
@@ -263,11 +278,8 @@ static enum result open_day(struct ledger *l, int64_t day, struct why *why)
 	if (result != OK && result != EXISTS)
 		return result;
 	result = ledger_open(l, name, &l->today, why);
-	if (result == DAMAGED) {
-		result = db_remove(l->fs, name, why);
-		if (result == OK)
-			result = ledger_open(l, name, &l->today, why);
-	}
+	if (result == DAMAGED && (result = put_aside(l, day, why)) == OK)
+		result = ledger_open(l, name, &l->today, why);
 	if (result != OK)
 		return result;
 	l->day = day;
@@ -301,34 +313,50 @@ static void insert_pairs(struct db *db, struct pairs *p)
 	}
 }
 
-/* Events of one day, from w's beginning; what belongs to another day is left in w. */
-static enum result write_day(struct ledger *l, struct wire *w, uint64_t *ret_count, struct why *why)
+/* Events of this day, from w's beginning; what belongs to another day is left in w. */
+static enum result write_events(struct ledger *l, int64_t day, struct wire *w, uint64_t *ret_count,
+                                struct why *why)
 {
 	struct ledger_event e;
 	struct wire ahead = *w;
 	struct pairs pairs = {0};
+	uint64_t count = 0;
 	enum result result;
-	int64_t day;
 
-	if (!decode(&ahead, &e))
-		return INVALID;
-	day = e.at / DAY_MS;
-	if ((result = open_day(l, day, why)) != OK)
-		return result;
 	db_begin(l->today);
-	for (ahead = *w; decode(&ahead, &e) && e.at / DAY_MS == day; *w = ahead) {
+	for (; decode(&ahead, &e) && e.at / DAY_MS == day; *w = ahead) {
 		insert_event(l->today, l->next_event, &e);
 		keys_of(&pairs, &e, l->next_event++);
-		++*ret_count;
+		count++;
 	}
 	insert_pairs(l->today, &pairs);
 	memory_free(pairs.list);
-	result = db_commit(l->today, why);
-	if (result != OK)
+	if ((result = db_commit(l->today, why)) != OK) {
 		db_rollback(l->today);
-	else if (db_wal_pages(l->today) > CHECKPOINT_PAGES &&
-	         (result = db_checkpoint(l->today, why)) == UNAVAILABLE)
-		result = OK;
+		return result;
+	}
+	*ret_count += count;
+	if (db_wal_pages(l->today) <= CHECKPOINT_PAGES)
+		return OK;
+	result = db_checkpoint(l->today, why);
+	return result == UNAVAILABLE ? OK : result;
+}
+
+static enum result write_day(struct ledger *l, struct wire *w, uint64_t *ret_count, struct why *why)
+{
+	struct wire from = *w, ahead = *w;
+	struct ledger_event e;
+	enum result result;
+
+	if (!decode(&ahead, &e))
+		return INVALID;
+	for (int tries = 0; tries < 2; tries++) {
+		*w = from;
+		if ((result = open_day(l, e.at / DAY_MS, why)) == OK)
+			result = write_events(l, e.at / DAY_MS, w, ret_count, why);
+		if (result != DAMAGED || put_aside(l, e.at / DAY_MS, why) != OK)
+			break;
+	}
 	return result;
 }
 
@@ -345,10 +373,9 @@ static void write_batch(struct store *s, struct ledger *l, struct bytes batch, s
 	if (result != OK)
 		db_free(&l->today);
 	store_hold(s);
-	if (result == OK)
-		l->written += written;
-	else {
-		l->dropped += count;
+	l->written += written;
+	if (result != OK) {
+		l->dropped += count - written;
 		l->failure = why;
 		l->not_before = s->now + RETRY_MS;
 	}

@@ -22,8 +22,8 @@ struct ledger {
 	size_t waiting; /* events in pending */
 	time_ms since;  /* the first of them came */
 	time_ms not_before;
-	uint64_t dropped, written;
-	struct why failure; /* the last one */
+	uint64_t dropped, written, damaged; /* events; files put aside */
+	struct why failure;                 /* the last one */
 	/* the thread's own */
 	struct buf writing;
 	struct db *today;

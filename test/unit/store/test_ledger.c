@@ -6,6 +6,7 @@
 #include "base/ip.h"
 #include "store/reason.h"
 #include "store/trace_scan.h"
+#include "../../sim/disk.h"
 
 #define DAY (24 * 3600 * 1000LL)
 
@@ -189,6 +190,63 @@ static void test_damaged_file(void **state)
 	rig_done(&r);
 }
 
+/* ---- its disk is another's fault ---- */
+
+/* No room for the ledger: mail goes on, the loss is counted, and it goes on when there is room again. */
+static void test_disk_full(void **state)
+{
+	struct rig r = rig_make("", "");
+	struct disk *d = disk_new(1);
+
+	(void)state;
+	r.options.ledger = disk_files(d);
+	rig_open(&r);
+	rig_account(&r, "ken@example.test");
+	disk_set_space(d, disk_used(d) + 4096);
+	for (int i = 0; i < 5; i++) {
+		commit(&r, "mother@remote.test", "ken@example.test", "full@remote.test");
+		settle(&r);
+		r.now += 15 * 1000;
+	}
+	assert_false(tells(rig_admin(&r, ADMIN_STATUS, "", 0), "\"ledger_dropped\":0"));
+	disk_set_space(d, UINT64_MAX);
+	r.now += 15 * 1000;
+	commit(&r, "father@remote.test", "ken@example.test", "room@remote.test");
+	assert_true(tells(trace(&r, "room@remote.test"), "father@remote.test"));
+	rig_login(&r, 1);
+	assert_int_equal(rig_status(&r, "INBOX").messages, 6);
+	rig_close(&r);
+	disk_free(&d);
+	rig_done(&r);
+}
+
+/* The power goes at each of its writes: the store does not mind, and the next start writes on. */
+static void test_power_cut(void **state)
+{
+	(void)state;
+	for (uint64_t step = 1; step < 120; step += 4) {
+		struct rig r = rig_make("", "");
+		struct disk *d = disk_new(step);
+
+		r.options.ledger = disk_files(d);
+		rig_open(&r);
+		disk_cut_after(d, step);
+		for (int i = 0; i < 6; i++) {
+			event(&r, LEDGER_LOGIN_FAILED, "ken@example.test", "before=1");
+			settle(&r);
+		}
+		rig_close(&r);
+		disk_power_cycle(d);
+		rig_open(&r);
+		r.now += 15 * 1000;
+		event(&r, LEDGER_LOGIN_FAILED, "ken@example.test", "after=1");
+		assert_true(tells(trace(&r, "ken@example.test"), "after=1"));
+		rig_close(&r);
+		disk_free(&d);
+		rig_done(&r);
+	}
+}
+
 /* ---- the scanner ---- */
 
 static void expect(const char *text, size_t count, const char *first)
@@ -242,6 +300,7 @@ int main(void)
 	        cmocka_unit_test(test_trace_mail), cmocka_unit_test(test_trace_queue),
 	        cmocka_unit_test(test_days),       cmocka_unit_test(test_close_writes),
 	        cmocka_unit_test(test_dropped),    cmocka_unit_test(test_damaged_file),
+	        cmocka_unit_test(test_disk_full),  cmocka_unit_test(test_power_cut),
 	        cmocka_unit_test(test_scan),       cmocka_unit_test(test_reasons),
 	};
 
