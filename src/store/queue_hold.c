@@ -113,15 +113,20 @@ static enum result run_release(struct store *s, struct job *j, struct why *why)
 {
 	uint64_t incident = j->entry_id;
 	struct hold *h;
-	size_t done;
+	size_t done = 0;
+	bool open;
 
 	(void)why;
-	done = release_entries(s, j, incident) + release_destinations(s, j, incident);
+	store_hold(s);
+	open = incident_is_open(s, incident); /* raised again since */
+	store_let(s);
+	if (!open)
+		done = release_entries(s, j, incident) + release_destinations(s, j, incident);
 	store_hold(s);
 	h = map_get_u64(&s->queue->carry.holds, incident);
 	if (h) {
-		h->seeking = false;
-		if (done == 0 && h->lease == 0)
+		h->seeking = h->over = false;
+		if (!open && done == 0 && h->lease == 0)
 			memory_free(map_remove_u64(&s->queue->carry.holds, incident));
 	}
 	s->queue_moved = true;
@@ -144,12 +149,12 @@ static uint64_t find_one(struct db *db, uint64_t incident, uint64_t after)
 	return id;
 }
 
-/* Where nothing is held but a destination: a mail that waits for one of those. */
+/* A mail that waits for a destination that is held: the one that has waited longest since its last try. */
 static uint64_t find_lane(struct db *db, struct arena *arena, uint64_t incident)
 {
 	struct db_query *q = db_query(
 	        db, "SELECT l.destination FROM destination d JOIN lane l ON l.destination=d.name"
-	            " WHERE d.incident>0 AND d.incident=? LIMIT 1");
+	            " WHERE d.incident>0 AND d.incident=? ORDER BY l.due LIMIT 1");
 	struct bytes name = {0};
 	uint64_t id = 0;
 
@@ -157,7 +162,8 @@ static uint64_t find_lane(struct db *db, struct arena *arena, uint64_t incident)
 	if (db_next(q))
 		name = arena_copy(arena, db_bytes(q, 0));
 	db_end(q);
-	q = db_query(db, "SELECT id FROM entry WHERE state=2 AND destination=? LIMIT 1");
+	q = db_query(db, "SELECT id FROM entry WHERE state=2 AND destination=?"
+	                 " ORDER BY priority, due LIMIT 1");
 	db_bind(q, "b", name);
 	if (name.len && db_next(q))
 		id = db_u64(q, 0);
@@ -165,20 +171,29 @@ static uint64_t find_lane(struct db *db, struct arena *arena, uint64_t incident)
 	return id;
 }
 
+/* What is held goes round, then what waits for a held destination, then round again: a mail whose own
+ * recipient is never taken must not be the only one that is tried. */
+static uint64_t find_probe(struct job *j)
+{
+	uint64_t incident = j->entry_id, id = find_one(j->reader->db, incident, j->lease);
+
+	if (!id)
+		id = find_lane(j->reader->db, &j->arena, incident);
+	if (!id && j->lease)
+		id = find_one(j->reader->db, incident, 0);
+	return id;
+}
+
 /* On a reader's thread. */
 static enum result run_probe(struct store *s, struct job *j, struct why *why)
 {
-	uint64_t incident = j->entry_id, id = find_one(j->reader->db, incident, j->lease);
+	uint64_t incident = j->entry_id, id = find_probe(j);
 	struct change_destination d;
 	struct entry_row r;
 	struct hold *h;
 	bool found;
 
 	(void)why;
-	if (!id && j->lease)
-		id = find_one(j->reader->db, incident, 0);
-	if (!id)
-		id = find_lane(j->reader->db, &j->arena, incident);
 	found = id && entry_row_read(j->reader->db, &j->arena, id, false, &r);
 	if (found)
 		destination_row_read(j->reader->db, &j->arena, r.e.destination, &d);
