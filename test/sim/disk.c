@@ -805,7 +805,8 @@ void disk_save(struct disk *d, const char *folder)
 			mkdir(path, 0700);
 		if (!e->now || !(f = fopen(path, "wb")))
 			continue;
-		fwrite(e->now->now.ptr + e->now->now.start, 1, buf_len(&e->now->now), f);
+		if (buf_len(&e->now->now))
+			fwrite(buf_bytes(&e->now->now).ptr, 1, buf_len(&e->now->now), f);
 		fclose(f);
 	}
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "carry.h"
 #include "front.h"
 
 static bool verbose;
@@ -668,10 +669,19 @@ static void run_front(struct world *w, uint64_t unused)
 		front_run(w);
 }
 
+/* Mail going out. */
+static void run_carry(struct world *w, uint64_t unused)
+{
+	w->quick = true;
+	if (begin(w))
+		carry_run(w);
+}
+
 static const struct scenario scenarios[] = {
         {"power", 900, run_power},           {"every-step", 4, run_every_step},
         {"sync-fails", 300, run_sync_fails}, {"full", 200, run_full},
         {"bad-sector", 200, run_bad_sector}, {"front", 100, run_front},
+        {"carry", 200, run_carry},
 };
 
 enum { SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]) };

@@ -216,7 +216,7 @@ static bool take_answers(struct world *w, uint32_t number, struct answer *ret)
 
 static void put(struct world *w, unsigned role, uint64_t session, struct ask *a)
 {
-	struct store_peer from = {.role = (uint8_t)role};
+	struct store_peer from = {.role = (uint16_t)role};
 
 	a->number = ++w->numbers;
 	a->session = session;
@@ -500,7 +500,7 @@ static bool grant(struct world *w, unsigned account, uint64_t id)
 	a.grant.front_session = FRONT_ACCESS + account;
 	a.grant.front = ACCESS;
 	a.grant.account = id;
-	a.grant.rights = 1;
+	a.grant.rights = 3;
 	return world_call(w, KEEPER, 0, &a, &got) && got.result == OK;
 }
 
