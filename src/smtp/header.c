@@ -8,23 +8,32 @@
 
 /* ---- where it ends ---- */
 
-static bool is_field(struct bytes line)
+enum kind {
+	KIND_FIELD, /* or what goes on with one: header */
+	KIND_END,   /* the empty line */
+	KIND_TEXT,  /* no field: the body has begun */
+	KIND_MORE   /* cannot be said before more of the line is here */
+};
+
+enum {
+	NAME_MAX = 998
+}; /* name and blanks before the colon: RFC 5322, 2.1.1 lets no line be longer */
+
+/* A name and a colon, or as much of it as there is. */
+static enum kind field_kind(struct bytes line)
 {
 	size_t i = 0;
 
-	while (i < line.len && (unsigned char)line.ptr[i] > ' ' && line.ptr[i] != ':' &&
-	       line.ptr[i] != 0x7f)
+	while (i < line.len && i < NAME_MAX && (unsigned char)line.ptr[i] > ' ' &&
+	       line.ptr[i] != ':' && line.ptr[i] != 0x7f)
 		i++;
-	if (i == 0)
-		return false;
-	while (i < line.len && text_is_blank(line.ptr[i]))
+	if (i == 0 && line.len > 0)
+		return KIND_TEXT;
+	while (i < line.len && i < NAME_MAX && text_is_blank(line.ptr[i]))
 		i++;
-	return i < line.len && line.ptr[i] == ':';
-}
-
-static bool is_empty(struct bytes line)
-{
-	return bytes_equal(line, BYTES("\r\n")) || bytes_equal(line, BYTES("\n"));
+	if (i == line.len)
+		return KIND_MORE;
+	return line.ptr[i] == ':' ? KIND_FIELD : KIND_TEXT;
 }
 
 /* The line with which mbox files begin a mail; programs leave it there. */
@@ -33,24 +42,42 @@ static bool is_mbox(struct bytes line)
 	return bytes_starts(line, BYTES("From ")) || bytes_starts(line, BYTES(">From "));
 }
 
+/* line: as far as it has come; whole: with its end, or at the mail's end. The answer does not depend on how much of the
+ * line there is, once it is not KIND_MORE. */
+static enum kind line_kind(const struct smtp_header_scan *s, struct bytes line, bool whole)
+{
+	enum kind kind;
+
+	if (bytes_equal(line, BYTES("\r\n")) || bytes_equal(line, BYTES("\n")))
+		return KIND_END;
+	if (bytes_equal(line, BYTES("\r")) && !whole)
+		return KIND_MORE;
+	if (s->field && line.len > 0 && text_is_blank(line.ptr[0]))
+		return KIND_FIELD;
+	kind = field_kind(line);
+	if (s->at == 0 && kind == KIND_TEXT && is_mbox(line))
+		return KIND_FIELD;
+	return kind == KIND_MORE && whole ? KIND_TEXT : kind;
+}
+
 bool smtp_header_scan(struct smtp_header_scan *s, struct bytes buffered, bool last, size_t *ret_len,
                       size_t *ret_body)
 {
 	while (s->at < buffered.len) {
 		struct bytes line = bytes_skip(buffered, s->at);
 		size_t lf = bytes_find_char(line, '\n');
+		enum kind kind;
 
-		if (lf == BYTES_NONE && !last)
-			return false;
 		line = bytes_first(line, lf == BYTES_NONE ? line.len : lf + 1);
-		if (is_empty(line) ||
-		    !(is_field(line) || (s->field && text_is_blank(line.ptr[0])) ||
-		      (s->at == 0 && is_mbox(line)))) {
+		kind = line_kind(s, line, lf != BYTES_NONE || last);
+		if (kind == KIND_END || kind == KIND_TEXT) {
 			*ret_len = s->at;
-			*ret_body = s->at + (is_empty(line) ? line.len : 0);
+			*ret_body = s->at + (kind == KIND_END ? line.len : 0);
 			return true;
 		}
-		s->field |= is_field(line);
+		if (lf == BYTES_NONE && !last)
+			return false;
+		s->field |= field_kind(line) == KIND_FIELD;
 		s->at += line.len;
 	}
 	*ret_len = *ret_body = buffered.len;
@@ -66,6 +93,7 @@ struct completion {
 	struct smtp_header_verdict *verdict;
 	unsigned from, sender;
 	bool date, message_id;
+	bool own; /* a field that says who sends: the local user's name means his address */
 	struct bytes sender_value;
 };
 
@@ -111,7 +139,7 @@ static struct bytes whole_address(struct completion *c, const struct address *a)
 	struct buf b = {0};
 	struct bytes copy;
 
-	if (names_local_user(c->setup, a))
+	if (c->own && names_local_user(c->setup, a))
 		return c->setup->user;
 	address_put(a, &b);
 	copy = a->bare ? arena_printf(c->arena, "%.*s@%.*s", BYTES_ARG(buf_bytes(&b)),
@@ -198,6 +226,13 @@ static void take_addresses(struct completion *c, const struct header_field *f)
 
 /* ---- who it is from ---- */
 
+static void take_own_addresses(struct completion *c, const struct header_field *f)
+{
+	c->own = true;
+	take_addresses(c, f);
+	c->own = false;
+}
+
 static void claim(struct completion *c, const struct address *a, const char *malformed)
 {
 	struct smtp_header_verdict *v = c->verdict;
@@ -221,12 +256,14 @@ static unsigned claim_all(struct completion *c, struct bytes value, const char *
 {
 	unsigned count = 0;
 
+	c->own = true;
 	for (const struct address *a = address_parse(value, c->arena); a; a = a->next) {
 		if (a->kind != ADDRESS_MAILBOX)
 			continue;
 		claim(c, a, malformed);
 		count++;
 	}
+	c->own = false;
 	return count;
 }
 
@@ -240,7 +277,7 @@ static void take_from(struct completion *c, const struct header_field *f)
 	else if (claim_all(c, f->value, "<%.*s> in From is no address") == 0)
 		refuse(c, "From has no address", (struct bytes){0});
 	else
-		take_addresses(c, f);
+		take_own_addresses(c, f);
 }
 
 /* Its addresses are looked at after those of From, wherever it stands. */
@@ -251,7 +288,7 @@ static void take_sender(struct completion *c, const struct header_field *f)
 		       (struct bytes){0});
 	c->sender_value = f->value;
 	if (bytes_trim(f->value).len > 0)
-		take_addresses(c, f);
+		take_own_addresses(c, f);
 }
 
 /* ---- the other fields ---- */

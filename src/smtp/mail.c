@@ -550,10 +550,24 @@ static void committed(struct smtp_server *s, struct bytes id)
 	smtp_mail_reset(s);
 }
 
-static void refuse_commit(struct smtp_server *s, enum result r)
+static void refuse_commit(struct smtp_server *s, enum result r, struct bytes why)
 {
+	bool submission = s->options->submission && why.len > 0;
+
 	switch (r) {
-	case OVER_QUOTA: smtp_decline(s, 452, "4.2.2", "A mailbox is full; try again later"); break;
+	case OVER_QUOTA:
+		if (submission) /* of a mailbox, or the sender's limits: the store says which */
+			smtp_decline(s, 452, "4.7.1", "%.*s", BYTES_ARG(why));
+		else
+			smtp_decline(s, 452, "4.2.2", "A mailbox is full; try again later");
+		break;
+	case DENIED:
+		if (submission) {
+			smtp_decline(s, 450, "4.7.1", "%.*s", BYTES_ARG(why));
+			break;
+		}
+		smtp_decline(s, 451, "4.3.0", "The mail could not be kept; try again soon");
+		break;
 	case DISK_FULL:
 		smtp_decline(s, 452, "4.3.1", "There is no space for it just now; try again later");
 		break;
@@ -576,7 +590,7 @@ static void ask_later(struct smtp_server *s)
 		m->committed_until = s->now + SMTP_COMMITTED_MS;
 	if (s->now >= m->committed_until) {
 		s->wait = WAIT_NONE;
-		refuse_commit(s, LOST);
+		refuse_commit(s, LOST, (struct bytes){0});
 		return;
 	}
 	s->wait = WAIT_PAUSE;
@@ -600,7 +614,7 @@ static void commit_answer(struct smtp_server *s, const struct answer *a)
 	if (a->result == OK)
 		committed(s, a->kind == ASK_COMMIT ? a->commit.id : a->committed.id);
 	else
-		refuse_commit(s, a->result);
+		refuse_commit(s, a->result, a->why);
 }
 
 void smtp_mail_answer(struct smtp_server *s, const struct answer *a)

@@ -10,6 +10,8 @@
 #include "base/limits.h"
 #include "smtp/session.h"
 
+enum { LINE_UNKNOWN = 1024 };
+
 static void refuse(struct smtp_server *s, struct smtp_refusal why)
 {
 	struct smtp_mail *m = &s->mail;
@@ -215,14 +217,18 @@ static void header(struct smtp_server *s, struct bytes run, bool last)
 	struct smtp_submit *u = &s->mail.submit;
 	size_t len, start;
 
+	bool done;
+
 	buf_append(&u->header, run);
-	if (smtp_header_scan(&u->scan, buf_bytes(&u->header), last, &len, &start)) {
+	done = smtp_header_scan(&u->scan, buf_bytes(&u->header), last, &len, &start);
+	/* A line of which it cannot be said yet whether it is a field is no longer than LINE_UNKNOWN. */
+	if (done ? len > LIMIT_HEADER : buf_len(&u->header) > LIMIT_HEADER + LINE_UNKNOWN) {
+		refuse(s, (struct smtp_refusal){552, "5.3.4", BYTES("The header is too big")});
+		buf_done(&u->header);
+	} else if (done) {
 		u->header_done = true;
 		header_complete(s, bytes_first(buf_bytes(&u->header), len));
 		body(s, bytes_skip(buf_bytes(&u->header), start));
-		buf_done(&u->header);
-	} else if (buf_len(&u->header) > LIMIT_HEADER) {
-		refuse(s, (struct smtp_refusal){552, "5.3.4", BYTES("The header is too big")});
 		buf_done(&u->header);
 	}
 }
