@@ -110,6 +110,7 @@ static void take_records(struct facts *f, struct fact *x, struct bytes packed)
 	struct wire w = wire_of(arena_copy(&f->arena, packed));
 
 	x->records = arena_get(&f->arena, (packed.len / 4 + 1) * sizeof(*x->records));
+	x->count = 0;
 	while (!wire_end(&w)) {
 		struct bytes rdata = wire_block(&w);
 
