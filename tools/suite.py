@@ -94,7 +94,8 @@ def part(name, function):
 def house():
     checks = [
         ("tools/floors", "floors"), ("tools/longest --check", "readable lengths"), ("tools/asks --check", "ask table"),
-        ("tools/rfc --check", "RFC list"), ("tools/roles --check", "role table"), ("tools/format --check", "format"),
+        ("tools/rfc --check", "RFC list"), ("tools/roles --check", "role table"), ("tools/replies --check", "reply table"),
+        ("tools/format --check", "format"),
     ]
     for command, what in checks:
         if "format" in command and not shutil.which("clang-format"):
