@@ -72,6 +72,9 @@ enum smtp_stage client_stage(const struct smtp_client *c)
 {
 	enum smtp_expect e = client_expecting(c);
 
+	/* Until its last octet has left, the host cannot have taken the mail. */
+	if (e == EXPECT_END && buf_len(&c->output) > 0)
+		return SMTP_STAGE_DATA;
 	if (e != EXPECT_NOTHING)
 		return expectations[e].stage;
 	if (c->phase == CLIENT_TLS)
