@@ -485,6 +485,7 @@ class OpenSMTPD(Daemon):
     OpenSSL 3 every handshake then fails ("EVP lib"), with any client."""
 
     name = "OpenSMTPD"
+    flags = ()  # it wants no pipelining
 
     def __init__(self, root, port, domain="", certificate="/dev/null", key="/dev/null", address="127.0.0.1", sink=None):
         """sink: a port that it relays everything to, instead of being a domain's host."""

@@ -21,7 +21,7 @@ smtp { mails 1000000 }
 sending { messages-hour 0  messages-day 0  recipients-hour 0  recipients-day 0  watch off }
 dkim { sign off }
 carry { per-destination %d  connections 1000 }
-route sink { to far.test  host 127.0.0.1  port %d  tls never }
+route sink { to far.test  host 127.0.0.1  port %d  tls may }
 """
 
 
