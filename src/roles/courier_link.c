@@ -236,11 +236,15 @@ static void begin_tls(struct link *l)
 {
 	struct why why = {""};
 
-	if (!l->tls) {
+	if (!l->tls || buf_len(&l->in) > 0) {
+		/* What stands behind the reply to STARTTLS came in the clear: never to be read as if TLS had brought it. */
+		buf_clear(&l->in);
 		l->tls_asked = false;
-		l->engine->ops->answer(l->engine, &(struct answer){.kind = ASK_TLS_START,
-		                                                   .number = l->tls_number,
-		                                                   .result = FAILED});
+		l->engine->ops->answer(l->engine,
+		                       &(struct answer){.kind = ASK_TLS_START,
+		                                        .number = l->tls_number,
+		                                        .result = FAILED,
+		                                        .why = BYTES("plaintext after STARTTLS")});
 	} else if (tls_feed(l->tls, (struct bytes){0}, &l->in, &l->out, &why) != OK) {
 		answer_tls(l, FAILED, bytes_of_text(why.text));
 	} else if (!flush(l)) {
