@@ -9,6 +9,7 @@ from local_mail import (CONFIG, DATAERR, NOBODY, NOHOST, NOPERM, NOUSER, OK, TEM
                         commands, local, open_folder, scripted)
 from talk import find, parse, subjects, token
 
+pytestmark = pytest.mark.asan
 __all__ = ("commands", "local", "open_folder", "scripted", "Scripted")
 
 

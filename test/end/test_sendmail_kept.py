@@ -24,7 +24,7 @@ class Killer(threading.Thread):
         self.h, self.random, self.over, self.kills = h, random.Random(seed), threading.Event(), collections.Counter()
 
     def run(self):
-        while not self.over.wait(self.random.uniform(0.02, 0.3)):
+        while not self.over.wait(self.random.uniform(0.05, 0.6)):
             role = self.random.choice(["store", "access", "store", "access", "keeper", "sorter", "master"])
             if role == "master":
                 self.h.kill()
