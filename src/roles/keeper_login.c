@@ -12,6 +12,7 @@
  * delayed in the same way; for an unknown one it is nobody's credential, made at the start.
  * A new password takes the same queue and workers, then goes to store sealed. */
 #include "roles/keeper.h"
+#include "roles/ledger.h"
 
 #include "base/memory.h"
 
@@ -155,6 +156,16 @@ static void log_login(struct keeper *k, struct request *q, const char *event)
 	         q->mechanism);
 }
 
+/* Failures are written down by the front, which knows the protocol. */
+static void ledger_login(struct keeper *k, struct request *q)
+{
+	char text[NAME_MAX_OCTETS + 64];
+	int len = snprintf(text, sizeof(text), "user=%.*s mechanism=%.*s", (int)q->address_len,
+	                   q->address, (int)q->mechanism_len, q->mechanism);
+
+	role_ledger(k->r, q->session, &q->ip, BYTES("login-ok"), bytes_of(text, (size_t)len));
+}
+
 static void wrong(struct keeper *k, struct request *q)
 {
 	char text[NAME_MAX_OCTETS];
@@ -239,6 +250,7 @@ static void granted(struct keeper *k, struct request *q, const struct answer *a)
 	g->account = q->account;
 	memory_free(map_put_u64(&k->grants, g->session, g));
 	log_login(k, q, "login");
+	ledger_login(k, q);
 	fill_answer(q);
 	answer_now(k, q);
 }

@@ -11,6 +11,7 @@
 #include "store/store.h"
 #include "sys/random.h"
 #include "sys/worker.h"
+#include "watch/incident.h"
 
 enum { TICK_MOST_MS = 1000, OLD_CONFIGS = 8 };
 enum { HAND_WRITER = -1, HAND_LEDGER = -2 };
@@ -121,6 +122,26 @@ static void answer_all(struct self *self)
 	}
 }
 
+/* The operator's journal says it at once; `hikyaku incidents show` has the rest. */
+static void log_incidents(struct self *self)
+{
+	struct store_incident i;
+	struct buf room = {0};
+
+	while (store_next_incident(self->store, &i, &room)) {
+		struct arena arena = {0};
+		struct incident_texts texts;
+
+		incident_texts(i.kind, i.key, i.facts, false, &arena, &texts);
+		role_log(self->r, i.open ? "incident" : "incident-over",
+		         "number=%llu kind=%s key=\"%.*s\" title=\"%.*s\"",
+		         (unsigned long long)i.id, incident_kind_name(i.kind), BYTES_ARG(i.key),
+		         BYTES_ARG(texts.title));
+		arena_done(&arena);
+	}
+	buf_done(&room);
+}
+
 static void drop_old_configs(struct self *self)
 {
 	while (self->old_count)
@@ -153,6 +174,7 @@ static void pump(void *context)
 	if (!self->store)
 		return;
 	answer_all(self);
+	log_incidents(self);
 	if (store_failed(self->store, &why))
 		role_fail(self->r, &why);
 	if (store_write_waits(self->store))

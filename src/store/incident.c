@@ -10,6 +10,7 @@ enum {
 	KEY_MAX = 400,
 	FACTS_MAX = 8 * 1024,
 	GONE_MOST = 20, /* forgotten at once */
+	NEWS_MAX = 256 * 1024,
 };
 
 #define DAY_MS (24LL * 3600 * 1000)
@@ -52,6 +53,45 @@ bool incident_is_open(struct store *s, uint64_t id)
 	return false;
 }
 
+/* For the log of the process. Bounded: who does not ask does not want to know. */
+static void put_news(struct store *s, const struct change_incident *c)
+{
+	struct buf *news = &s->incident_news;
+
+	if (buf_len(news) > NEWS_MAX)
+		return;
+	buf_u64(news, c->id);
+	buf_u32(news, c->kind);
+	buf_u8(news, c->until == 0);
+	buf_block(news, c->key);
+	buf_block(news, c->facts);
+}
+
+bool store_next_incident(struct store *s, struct store_incident *ret, struct buf *room)
+{
+	struct wire w;
+	bool found;
+
+	store_hold(s);
+	found = buf_len(&s->incident_news) > 0;
+	buf_clear(room);
+	if (found) {
+		w = wire_of(buf_bytes(&s->incident_news));
+		ret->id = wire_u64(&w);
+		ret->kind = wire_u32(&w);
+		ret->open = wire_u8(&w) != 0;
+		ret->key = wire_block(&w);
+		ret->facts = wire_block(&w);
+		buf_append(room, ret->key);
+		buf_append(room, ret->facts);
+		ret->facts = bytes_skip(buf_bytes(room), ret->key.len);
+		ret->key = bytes_first(buf_bytes(room), ret->key.len);
+		buf_consume(&s->incident_news, buf_len(&s->incident_news) - w.rest.len);
+	}
+	store_let(s);
+	return found;
+}
+
 void incident_publish(struct store *s, const struct change_incident *c)
 {
 	char room[2 + KEY_MAX];
@@ -60,13 +100,16 @@ void incident_publish(struct store *s, const struct change_incident *c)
 
 	if (c->until) {
 		memory_free(map_remove(&s->incidents, key));
-		if (i)
+		if (i) {
+			put_news(s, c);
 			buf_append(&s->incidents_over, bytes_of(&c->id, sizeof(c->id)));
+		}
 		return;
 	}
 	if (!i) {
 		i = NEW(struct open_incident);
 		map_put(&s->incidents, key, i);
+		put_news(s, c);
 	}
 	*i = (struct open_incident){c->id, c->kind};
 }
@@ -90,6 +133,7 @@ void incident_done(struct store *s)
 		memory_free(e->value);
 	map_done(&s->incidents);
 	buf_done(&s->incidents_over);
+	buf_done(&s->incident_news);
 }
 
 /* ---- rows ---- */
@@ -142,6 +186,23 @@ void incident_load(struct store *s)
 		struct change_incident c = row_of(q, &arena);
 
 		incident_publish(s, &c);
+	}
+	arena_done(&arena);
+}
+
+/* Replay told of old ones: what counts is what is open now. */
+void incident_begin(struct store *s)
+{
+	struct db_query *q = db_query(s->db, "SELECT " COLUMNS " FROM incident WHERE until=0");
+	struct arena arena = {0};
+
+	buf_clear(&s->incident_news);
+	buf_clear(&s->incidents_over);
+	db_bind(q, "");
+	while (db_next(q)) {
+		struct change_incident c = row_of(q, &arena);
+
+		put_news(s, &c);
 	}
 	arena_done(&arena);
 }

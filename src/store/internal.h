@@ -242,6 +242,7 @@ struct store {
 	/* what is known beside mail (store/life.h) */
 	struct map incidents;            /* kind, key: struct open_incident; the open ones */
 	struct buf incidents_over;       /* numbers of those closed, for the queue */
+	struct buf incident_news;        /* opened and closed since the owner last asked: blocks */
 	uint64_t incident_group;         /* the writer's: the last group that changed one */
 	struct map correspondent_counts; /* the writer's; owner: uint64_t, about */
 	struct map networks_seen;        /* owner, network: when it was last noted */

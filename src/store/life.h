@@ -52,7 +52,8 @@ uint64_t incident_over(struct store *s);
 void incident_publish(struct store *s, const struct change_incident *c); /* change_publish */
 enum result incident_apply(struct store *s, const struct change_incident *c);
 enum result incident_gone_apply(struct store *s, const struct change_incident_gone *c);
-void incident_load(struct store *s); /* at start; locked */
+void incident_load(struct store *s);  /* at start; locked */
+void incident_begin(struct store *s); /* after replay */
 void incident_done(struct store *s);
 
 /* ---- sending.c: whose mail it is, its limits, its holding ----

@@ -618,6 +618,7 @@ enum result store_open(struct file_system *fs, const struct store_options *o, ti
 	}
 	report->accounts = s->accounts.count;
 	report->mailboxes = s->mailboxes.count;
+	incident_begin(s);
 	queue_open(s);
 	for (unsigned state = 0; state < ENTRY_STATES; state++)
 		report->entries += queue_count(s, state);

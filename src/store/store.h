@@ -33,12 +33,13 @@ struct store_peer {
 struct store_options {
 	const struct config *config; /* borrowed until store_config gives another */
 	struct file_system *etc;     /* ADMIN_FILE_PUT writes here; NULL: it is DENIED */
-	struct file_system *ledger;  /* the data folder once more: the ledger's; NULL: none is kept */
-	uint8_t seed[16];            /* random: leases, uidvalidity never meet an old one */
-	unsigned readers;            /* 1 to STORE_READERS */
-	uint64_t segment_size;       /* 0: the configuration's; the simulator wants it small */
-	uint64_t reserve;            /* 0: the configuration's; UINT64_MAX: none */
-	unsigned group_jobs;         /* 0: the configuration's */
+	struct file_system
+	        *ledger;       /* the data folder once more: the ledger's; NULL: none is kept */
+	uint8_t seed[16];      /* random: leases, uidvalidity never meet an old one */
+	unsigned readers;      /* 1 to STORE_READERS */
+	uint64_t segment_size; /* 0: the configuration's; the simulator wants it small */
+	uint64_t reserve;      /* 0: the configuration's; UINT64_MAX: none */
+	unsigned group_jobs;   /* 0: the configuration's */
 };
 
 struct store_report {
@@ -78,6 +79,16 @@ bool store_ledger_waits(struct store *s);
 /* The next answer or event; what it borrows is good until the next call. */
 bool store_next_answer(struct store *s, struct store_peer *ret_to, struct answer *ret);
 bool store_next_event(struct store *s, struct store_peer *ret_to, uint64_t *ret_session);
+
+/* An incident was opened, opened again or closed; those that are open at the start are told once. Borrows
+ * from room. */
+struct store_incident {
+	uint64_t id;
+	unsigned kind; /* watch/incident.h */
+	bool open;
+	struct bytes key, facts;
+};
+bool store_next_incident(struct store *s, struct store_incident *ret, struct buf *room);
 
 /* When to call store_tick if all is quiet: entries fall due, takers wait too long, the disk may
  * have space again. */

@@ -3,6 +3,8 @@
 #include "store_test.h"
 
 #include "base/ip.h"
+#include "base/wire.h"
+#include "policy/reply.h"
 #include "watch/incident.h"
 
 #define HOUR (3600 * 1000LL)
@@ -68,6 +70,48 @@ static void test_incident(void **state)
 	r.now += 8 * DAY;
 	assert_int_equal(incident(&r, INCIDENT_RAISE, INCIDENT_BLOCKED, "apple", "", 1).incident.id,
 	                 4);
+	rig_done(&r);
+}
+
+static unsigned told(struct rig *r, bool *ret_open)
+{
+	struct store_incident i;
+	struct buf room = {0};
+	unsigned count = 0;
+
+	while (store_next_incident(r->store, &i, &room)) {
+		assert_true(bytes_equal(i.key, BYTES("apple")));
+		assert_true(bytes_equal(i.facts, BYTES("held=3\n")));
+		*ret_open = i.open;
+		count++;
+	}
+	buf_done(&room);
+	return count;
+}
+
+/* The process hears of each opening and closing once, and at its start of what is open. */
+static void test_incident_told(void **state)
+{
+	struct rig r = rig_make("", "");
+	bool open = false;
+
+	(void)state;
+	rig_open(&r);
+	incident(&r, INCIDENT_RAISE, INCIDENT_BLOCKED, "apple", "held=3\n", 3);
+	incident(&r, INCIDENT_RAISE, INCIDENT_BLOCKED, "apple", "", 1);
+	assert_int_equal(told(&r, &open), 1);
+	assert_true(open);
+	rig_close(&r);
+	rig_remove(&r, "index.db*");
+	rig_open(&r);
+	assert_int_equal(told(&r, &open), 1);
+	assert_true(open);
+	incident(&r, INCIDENT_CLOSE, INCIDENT_BLOCKED, "apple", "", 0);
+	assert_int_equal(told(&r, &open), 1);
+	assert_false(open);
+	rig_close(&r);
+	rig_open(&r);
+	assert_int_equal(told(&r, &open), 0);
 	rig_done(&r);
 }
 
@@ -429,6 +473,82 @@ static void test_watch_off(void **state)
 	rig_done(&r);
 }
 
+/* The courier takes all that is due, and a host says the same of each. */
+static void carry_all(struct rig *r, enum carry_outcome outcome, unsigned class, const char *reply)
+{
+	struct answer a;
+
+	while ((a = rig_ask(r, COURIER_PEER, (struct ask){.kind = ASK_CARRY})).kind == ASK_CARRY &&
+	       a.result == OK) {
+		struct ask done = {.kind = ASK_CARRIED};
+		struct wire w = wire_of(a.carry.entries);
+		struct buf results = {0};
+
+		while (!wire_end(&w)) {
+			buf_u64(&results, wire_u64(&w));
+			wire_block(&w);
+			wire_u8(&w);
+			wire_block(&w);
+			wire_u32(&w);
+			buf_u8(&results, (uint8_t)outcome);
+			buf_u8(&results, (uint8_t) class);
+			buf_block(&results, BYTES("5.1.1"));
+			buf_block(&results, bytes_of_text(reply));
+		}
+		done.carried.lease = a.carry.lease;
+		done.carried.results = buf_bytes(&results);
+		done.carried.provider = BYTES("other.test");
+		done.carried.remote = BYTES("mx.other.test");
+		assert_int_equal(rig_ask(r, COURIER_PEER, done).result, OK);
+		buf_done(&results);
+	}
+	store_peer_lost(r->store, COURIER_PEER); /* the CARRY that waits */
+	rig_run(r);
+}
+
+/* Guessed addresses: hosts say of most that there is no such user. Even a new account is held then. */
+static void test_unknown_users(void **state)
+{
+	struct rig r = rig_make("", "");
+	char rcpt[40];
+
+	(void)state;
+	rig_open(&r);
+	grant(&r, rig_account(&r, "ken@example.test"), NULL);
+	for (int i = 0; i < 9; i++) {
+		snprintf(rcpt, sizeof(rcpt), "guess%d@other.test", i);
+		assert_int_equal(send(&r, rcpt), OK);
+	}
+	carry_all(&r, CARRY_FAILED, REPLY_MAILBOX, "550 5.1.1 no such user");
+	assert_int_equal(sender(&r, "ken@example.test").result, OK);
+	for (int i = 10; i < 20; i++) {
+		snprintf(rcpt, sizeof(rcpt), "guess%d@other.test", i);
+		assert_int_equal(send(&r, rcpt), OK);
+	}
+	carry_all(&r, CARRY_FAILED, REPLY_MAILBOX, "550 5.1.1 no such user");
+	assert_int_equal(sender(&r, "ken@example.test").result, DENIED);
+	assert_true(shows(rig_admin(&r, ADMIN_INCIDENTS, "", 0), "reason=unknown"));
+	rig_done(&r);
+}
+
+/* The same number of mails that are taken, or full mailboxes: nothing. */
+static void test_known_users(void **state)
+{
+	struct rig r = rig_make("", "");
+	char rcpt[40];
+
+	(void)state;
+	rig_open(&r);
+	grant(&r, rig_account(&r, "ken@example.test"), NULL);
+	for (int i = 0; i < 20; i++) {
+		snprintf(rcpt, sizeof(rcpt), "friend%d@other.test", i);
+		assert_int_equal(send(&r, rcpt), OK);
+	}
+	carry_all(&r, CARRY_FAILED, REPLY_MAILBOX_FULL, "552 5.2.2 full");
+	assert_int_equal(sender(&r, "ken@example.test").result, OK);
+	rig_done(&r);
+}
+
 /* A list that goes to the same people every week is nobody's alarm, however many they are. */
 static void test_newsletter(void **state)
 {
@@ -477,12 +597,14 @@ static void test_sending_durable(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_incident),       cmocka_unit_test(test_incident_durable),
-	        cmocka_unit_test(test_incident_admin), cmocka_unit_test(test_sender),
-	        cmocka_unit_test(test_sender_rights),  cmocka_unit_test(test_sender_local),
-	        cmocka_unit_test(test_limit),          cmocka_unit_test(test_limit_together),
-	        cmocka_unit_test(test_stolen),         cmocka_unit_test(test_watch_off),
-	        cmocka_unit_test(test_newsletter),     cmocka_unit_test(test_sending_durable),
+	        cmocka_unit_test(test_incident),        cmocka_unit_test(test_incident_durable),
+	        cmocka_unit_test(test_incident_told),   cmocka_unit_test(test_incident_admin),
+	        cmocka_unit_test(test_sender),          cmocka_unit_test(test_sender_rights),
+	        cmocka_unit_test(test_sender_local),    cmocka_unit_test(test_limit),
+	        cmocka_unit_test(test_limit_together),  cmocka_unit_test(test_stolen),
+	        cmocka_unit_test(test_watch_off),       cmocka_unit_test(test_newsletter),
+	        cmocka_unit_test(test_unknown_users),   cmocka_unit_test(test_known_users),
+	        cmocka_unit_test(test_sending_durable),
 	};
 
 	return TEST_MAIN(tests);
