@@ -345,12 +345,23 @@ static void tick(struct engine *e, time_ms now)
 		timed_out(c);
 }
 
+/* A host that hangs up in the middle of saying no has said no: why it blocks us may stand there. */
+static void last_words(struct engine *e)
+{
+	struct bytes line = buf_bytes(&of(e)->reader.line);
+
+	if (line.len >= 3 && (line.ptr[0] == '4' || line.ptr[0] == '5'))
+		(void)feed(e, BYTES("\n"));
+}
+
 static void eof(struct engine *e)
 {
 	struct smtp_client *c = of(e);
-	enum smtp_stage stage = client_stage(c);
+	enum smtp_stage stage;
 
 	c->eof = true;
+	last_words(e);
+	stage = client_stage(c);
 	if (c->phase == CLIENT_QUIT)
 		c->phase = CLIENT_OVER;
 	client_fail(c, SMTP_FAILURE_CLOSED, stage,
