@@ -540,8 +540,9 @@ static void committed(struct smtp_server *s, struct bytes id)
 {
 	struct smtp_mail *m = &s->mail;
 
-	smtp_note(s, "smtp-accepted", "id=%.*s helo=%.*s%s%.*s sender=<%.*s> rcpts=%u size=%llu",
-	          BYTES_ARG(id), BYTES_ARG(buf_bytes(&s->helo)), s->logged_in ? " user=" : "",
+	smtp_note(s, s->options->submission ? "submitted" : "smtp-accepted",
+	          "id=%.*s helo=%.*s%s%.*s sender=<%.*s> rcpts=%u size=%llu", BYTES_ARG(id),
+	          BYTES_ARG(buf_bytes(&s->helo)), s->logged_in ? " user=" : "",
 	          BYTES_ARG(buf_bytes(&s->user)), BYTES_ARG(m->sender), m->rcpt_good,
 	          (unsigned long long)m->size);
 	smtp_reply(s, 250, "2.0.0", "OK queued as %.*s", BYTES_ARG(bytes_first(id, 100)));

@@ -111,7 +111,8 @@ void smtp_reply(struct smtp_server *s, int code, const char *enhanced, const cha
 /* What was refused, to whom, and why, as words for a person and for grep. */
 static void note_refusal(struct smtp_server *s, struct text *t)
 {
-	smtp_note(s, "smtp-refused", "command=%s helo=%.*s%s%.*s sender=<%.*s> reply=\"%.*s\"",
+	smtp_note(s, s->options->submission ? "submission-refused" : "smtp-refused",
+	          "command=%s helo=%.*s%s%.*s sender=<%.*s> reply=\"%.*s\"",
 	          s->verb ? s->verb : "-", BYTES_ARG(buf_bytes(&s->helo)),
 	          s->logged_in ? " user=" : "", BYTES_ARG(buf_bytes(&s->user)),
 	          BYTES_ARG(s->mail.sender), (int)t->len - 2, t->ptr);

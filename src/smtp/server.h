@@ -14,8 +14,8 @@
  *	e->ops->free(&e);
  *
  * It asks ROUTE for each recipient, SPOOL for each 32 KiB of content, COMMIT (and COMMITTED when
- * that was LOST), SPOOL_DROP, TLS_START, and NOTE for every refusal ("smtp-refused": code, command,
- * what it was about). In submission also LOGIN and its kin, SENDER, DKIM_KEYS, DKIM_SIGN.
+ * that was LOST), SPOOL_DROP, TLS_START, and NOTE for every mail and every refusal ("smtp-accepted", "smtp-refused";
+ * "submitted", "submission-refused"). In submission also LOGIN and its kin, SENDER, DKIM_KEYS, DKIM_SIGN.
  *
  * Promises: 250 after the final dot leaves only after COMMIT was answered OK. What is answered LOST
  * or UNAVAILABLE becomes 451, never a refusal for good. Line ends are strict: a bare CR or LF in a

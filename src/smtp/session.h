@@ -119,7 +119,7 @@ struct smtp_submit {
 	unsigned sign_parents;
 	uint32_t keys_number;
 	bool keys_asked, keys_done;
-	struct dkim_keys keys;
+	struct dkim_signing_keys keys;
 	struct dkim_signer *signer;
 	bool body_done;
 	unsigned signed_count;

@@ -43,7 +43,8 @@ static void keys_use(struct smtp_server *s, struct bytes domain, struct bytes pa
 
 	u->keys_done = true;
 	/* What keeper sends is well-formed; if not, there is no key in it that could be used. */
-	if (dkim_keys_parse(arena_copy(arena, packed), arena_copy(arena, domain), &u->keys) != OK)
+	if (dkim_signing_keys_parse(arena_copy(arena, packed), arena_copy(arena, domain),
+	                            &u->keys) != OK)
 		u->keys.count = 0;
 	if (u->keys.count == 0)
 		dkim_signer_free(&u->signer);
@@ -103,7 +104,7 @@ static void refuse_unsigned(struct smtp_server *s, enum result r)
 static void keys_answer(struct smtp_server *s, const struct answer *a)
 {
 	struct smtp_submit *u = &s->mail.submit;
-	struct dkim_keys keys;
+	struct dkim_signing_keys keys;
 	bool none = a->result == NOT_FOUND || a->result == INVALID || a->result == DENIED;
 
 	if (a->result != OK && !none) {
@@ -111,7 +112,8 @@ static void keys_answer(struct smtp_server *s, const struct answer *a)
 		return;
 	}
 	if (a->result == OK &&
-	    (dkim_keys_parse(a->dkim_keys.keys, u->sign_domain, &keys) != OK || keys.count == 0))
+	    (dkim_signing_keys_parse(a->dkim_keys.keys, u->sign_domain, &keys) != OK ||
+	     keys.count == 0))
 		none = true;
 	if (!none)
 		keys_keep(s, u->sign_domain, a->dkim_keys.keys);
@@ -295,7 +297,7 @@ static bool keys_ask(struct smtp_server *s, struct ask *ret)
 static bool sign_ask(struct smtp_server *s, struct ask *ret)
 {
 	struct smtp_submit *u = &s->mail.submit;
-	const struct dkim_key *key = &u->keys.items[u->signed_count];
+	const struct dkim_signing_key *key = &u->keys.items[u->signed_count];
 
 	if (s->wait != WAIT_SUBMIT || !u->body_done || u->sign_asked ||
 	    u->signed_count == u->keys.count)

@@ -67,14 +67,15 @@ struct dkim_signer {
 
 /* ---- keys ---- */
 
-enum result dkim_keys_parse(struct bytes packed, struct bytes domain, struct dkim_keys *ret)
+enum result dkim_signing_keys_parse(struct bytes packed, struct bytes domain,
+                                    struct dkim_signing_keys *ret)
 {
 	struct wire w = wire_of(packed);
-	struct dkim_keys keys = {0};
+	struct dkim_signing_keys keys = {0};
 	bool seen[2] = {false, false};
 
 	while (!wire_end(&w)) {
-		struct dkim_key key = {.domain = domain, .selector = wire_block(&w)};
+		struct dkim_signing_key key = {.domain = domain, .selector = wire_block(&w)};
 		uint8_t algorithm = wire_u8(&w), state = wire_u8(&w);
 
 		wire_block(&w);
@@ -182,7 +183,7 @@ static void put_signature(struct buf *out, struct bytes base64)
 	buf_append(out, base64);
 }
 
-void dkim_signer_begin(struct dkim_signer *s, const struct dkim_key *key, time_ms now,
+void dkim_signer_begin(struct dkim_signer *s, const struct dkim_signing_key *key, time_ms now,
                        uint8_t ret_digest[DIGEST_SHA256])
 {
 	struct digest *d = digest_new();

@@ -24,21 +24,21 @@ enum {
 	DKIM_FIELD = 2560, /* a signature field is never longer: keys up to RSA 4096 */
 };
 
-struct dkim_key {
+struct dkim_signing_key {
 	struct bytes domain;   /* d= */
 	struct bytes selector; /* s= */
 	enum dkim_algorithm algorithm;
 };
 
-struct dkim_keys {
-	struct dkim_key items[2]; /* RSA and Ed25519, at most one each */
+struct dkim_signing_keys {
+	struct dkim_signing_key items[2]; /* RSA and Ed25519, at most one each */
 	unsigned count;
 };
 
 /* From the list that DKIM_KEYS answers: the first key of each algorithm whose state is DKIM_KEY_SIGNS. Strings are
  * borrowed from `packed` and `domain`. INVALID: malformed. */
-enum result dkim_keys_parse(struct bytes packed, struct bytes domain,
-                            struct dkim_keys *ret) MUST_USE;
+enum result dkim_signing_keys_parse(struct bytes packed, struct bytes domain,
+                                    struct dkim_signing_keys *ret) MUST_USE;
 
 struct dkim_signer;
 
@@ -47,7 +47,7 @@ struct dkim_signer *dkim_signer_new(struct bytes header);
 void dkim_signer_body(struct dkim_signer *s, struct bytes piece);
 void dkim_signer_finish(struct dkim_signer *s);
 /* After finish, any number of times. Makes the field without its signature and the digest to be signed. */
-void dkim_signer_begin(struct dkim_signer *s, const struct dkim_key *key, time_ms now,
+void dkim_signer_begin(struct dkim_signer *s, const struct dkim_signing_key *key, time_ms now,
                        uint8_t ret_digest[DIGEST_SHA256]);
 /* Appends the field that begin made, with this signature. TOO_BIG: it would be longer than DKIM_FIELD, nothing is
  * appended. */

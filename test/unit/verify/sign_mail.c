@@ -26,7 +26,7 @@ static struct private_key *load(const char *path, unsigned *ret_scheme)
 int main(int argc, char **argv)
 {
 	struct buf mail = {0}, signature = {0}, out = {0};
-	struct dkim_key key;
+	struct dkim_signing_key key;
 	struct dkim_signer *s;
 	uint8_t digest[DIGEST_SHA256];
 	unsigned scheme = 0;
@@ -43,9 +43,9 @@ int main(int argc, char **argv)
 	for (body = bytes_skip(buf_bytes(&mail), header); body.len > 0; body = bytes_skip(body, 7))
 		dkim_signer_body(s, bytes_first(body, 7));
 	dkim_signer_finish(s);
-	key = (struct dkim_key){bytes_of_text(argv[1]), bytes_of_text(argv[2]),
-	                        scheme == PRIVATE_KEY_ED25519 ? DKIM_ED25519_SHA256
-	                                                      : DKIM_RSA_SHA256};
+	key = (struct dkim_signing_key){bytes_of_text(argv[1]), bytes_of_text(argv[2]),
+	                                scheme == PRIVATE_KEY_ED25519 ? DKIM_ED25519_SHA256
+	                                                              : DKIM_RSA_SHA256};
 	dkim_signer_begin(s, &key, 1700000000000, digest);
 	if (private_key_sign(private, scheme, bytes_of(digest, sizeof(digest)), &signature) != OK ||
 	    dkim_signer_put(s, buf_bytes(&signature), &out) != OK)

@@ -7,7 +7,7 @@
 #include "verify/canon.h"
 #include "verify/dkim_sign.h"
 
-static const struct dkim_key rsa = {{"example.test", 12}, {"s1", 2}, DKIM_RSA_SHA256};
+static const struct dkim_signing_key rsa = {{"example.test", 12}, {"s1", 2}, DKIM_RSA_SHA256};
 
 static const char header[] = "Received: from a\r\n"
                              "From: Ken <ken@example.test>\r\n"
@@ -171,9 +171,9 @@ static void put_key(struct buf *out, const char *selector, uint8_t algorithm, ui
 static void test_keys(void **state)
 {
 	struct buf packed = {0};
-	struct dkim_keys keys;
+	struct dkim_signing_keys keys;
 
-	assert_int_equal(dkim_keys_parse((struct bytes){0}, BYTES("a.test"), &keys), OK);
+	assert_int_equal(dkim_signing_keys_parse((struct bytes){0}, BYTES("a.test"), &keys), OK);
 	assert_int_equal(keys.count, 0);
 	put_key(&packed, "old", DKIM_RSA_SHA256, DKIM_KEY_OLD);
 	put_key(&packed, "new", DKIM_RSA_SHA256, DKIM_KEY_NEW);
@@ -181,13 +181,14 @@ static void test_keys(void **state)
 	put_key(&packed, "one", DKIM_RSA_SHA256, DKIM_KEY_SIGNS);
 	put_key(&packed, "two", DKIM_RSA_SHA256, DKIM_KEY_SIGNS);
 	put_key(&packed, "later", 9, DKIM_KEY_SIGNS);
-	assert_int_equal(dkim_keys_parse(buf_bytes(&packed), BYTES("a.test"), &keys), OK);
+	assert_int_equal(dkim_signing_keys_parse(buf_bytes(&packed), BYTES("a.test"), &keys), OK);
 	assert_int_equal(keys.count, 2);
 	assert_bytes(keys.items[0].selector, BYTES("ed"));
 	assert_bytes(keys.items[1].selector, BYTES("one"));
 	assert_bytes(keys.items[1].domain, BYTES("a.test"));
 	buf_truncate(&packed, buf_len(&packed) - 1);
-	assert_int_equal(dkim_keys_parse(buf_bytes(&packed), BYTES("a.test"), &keys), INVALID);
+	assert_int_equal(dkim_signing_keys_parse(buf_bytes(&packed), BYTES("a.test"), &keys),
+	                 INVALID);
 	buf_done(&packed);
 }
 
