@@ -159,11 +159,13 @@ static void log_login(struct keeper *k, struct request *q, const char *event)
 /* Failures are written down by the front, which knows the protocol. */
 static void ledger_login(struct keeper *k, struct request *q)
 {
-	char text[NAME_MAX_OCTETS + 64];
-	int len = snprintf(text, sizeof(text), "user=%.*s mechanism=%.*s", (int)q->address_len,
-	                   q->address, (int)q->mechanism_len, q->mechanism);
+	char text[NAME_MAX_OCTETS + 96];
+	int len = snprintf(text, sizeof(text), "user=%.*s mechanism=%.*s session=%016llx",
+	                   (int)q->address_len, q->address, (int)q->mechanism_len, q->mechanism,
+	                   (unsigned long long)q->session);
 
-	role_ledger(k->r, q->session, &q->ip, BYTES("login-ok"), bytes_of(text, (size_t)len));
+	/* The session is the front's: in its name only the front may ask. */
+	role_ledger(k->r, 0, &q->ip, BYTES("login-ok"), bytes_of(text, (size_t)len));
 }
 
 static void wrong(struct keeper *k, struct request *q)
