@@ -442,6 +442,7 @@ enum result run_path(struct store *s, struct job *j, struct why *why)
 		why_set(why, UNAVAILABLE, "%.*s refuses our address: held by incident %llu",
 		        BYTES_ARG(bytes_first(a->provider, 100)), (unsigned long long)incident);
 		d->incident = incident;
+		hold_put(s, incident);
 		hold_destination(s, d);
 		batch_end(s, b);
 		return UNAVAILABLE;

@@ -297,6 +297,8 @@ bool store_read_step(struct store *s, unsigned reader)
 		job_finish(s, j, result, &why);
 		job_put(&s->done, j);
 	}
+	if (s->queue_moved)
+		queue_match(s);
 	more = s->reads.count > 0;
 	store_let(s);
 	return more;
@@ -320,6 +322,8 @@ time_ms store_deadline(struct store *s)
 
 	store_hold(s);
 	due = queue_due(s);
+	if (upkeep_due(s) < due)
+		due = upkeep_due(s);
 	store_let(s);
 	return due;
 }

@@ -371,6 +371,8 @@ static void publish(struct store *s, struct job_list *group)
 		if (j->ask.kind == ASK_CARRIED && j->answer.result == OK)
 			carried_publish(s, j);
 	}
+	if (s->queue_moved)
+		queue_match(s);
 	while ((j = job_take(group)))
 		job_put(&s->done, j);
 	store_let(s);
@@ -414,6 +416,7 @@ bool store_write_step(struct store *s)
 	s->group++;
 	s->in_group = false;
 	buf_clear(&s->group_keys);
+	upkeep_joins(s);
 	if (gather_group(s, &group, &result, &why))
 		commit_group(s, &group);
 	else
