@@ -199,13 +199,15 @@ static enum step connect_to(struct talk *t)
 {
 	enum result r = socket_connect_unix(t->s->dirfd, SOCKET, &t->fd, &t->why);
 
-	if (r == NOT_FOUND || errno == EAGAIN || errno == EINTR || errno == ECONNRESET)
-		return again(t, "no server runs");
 	if (r == OK) {
 		socket_set_blocking(t->fd, false);
 		return ask(t, 2, REPLY_MS, "the server", (struct bytes){0});
 	}
-	t->exit_code = r == DENIED ? EX_NOPERM : EX_OSERR;
+	if (r == NOT_FOUND)
+		return again(t, "no server runs");
+	if (r != DENIED)
+		return STEP_AGAIN; /* for a reason that may pass */
+	t->exit_code = EX_NOPERM;
 	sendmail_fail(t->s, 0, "%s/%s", t->s->directory, t->why.text);
 	return STEP_REFUSED;
 }
@@ -529,6 +531,8 @@ static int deliver(struct talk *t)
 	while ((step = try_once(t)) == STEP_AGAIN) {
 		if (end == TIME_NEVER)
 			end = monotonic_ms() + t->s->wait_ms;
+		if (t->s->verbose)
+			sendmail_fail(t->s, 0, "trying again: %s", t->why.text);
 		if (!pause_before(&pause, end))
 			return give_up(t);
 	}

@@ -79,7 +79,7 @@ class Scripted(threading.Thread):
         (folder / "run").mkdir(parents=True)
         (folder / "etc").mkdir()
         (folder / "etc" / "hikyaku.conf").write_text("hostname mx.example.test\ndomain example.test\n")
-        self.folder, self.plan, self.features = folder, plan, features
+        self.folder, self.plan, self.features, self.connections = folder, plan, features, 0
         self.mails, self.commands = [], []  # (envelope lines, content) of mails whose dot was seen; every line said
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.bind(str(folder / "run" / "submit.sock"))
@@ -92,6 +92,7 @@ class Scripted(threading.Thread):
                 c, _ = self.sock.accept()
             except OSError:
                 return
+            self.connections = n + 1
             with c:
                 try:
                     self.serve(c, self.plan[min(n, len(self.plan) - 1)])

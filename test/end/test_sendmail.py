@@ -229,6 +229,7 @@ def test_trouble_is_tried_again(scripted, commands, trouble):
     s = scripted(trouble, trouble, "take")
     done = commands.run(s.folder, "-v", "ken", stdin="Subject: x\n\nb\n")
     assert (done.returncode, done.stdout) == (OK, b"0badcafe\n"), done.stderr
+    assert s.connections == 3  # each is made use of
 
 
 def test_a_lost_answer_is_asked_for_again_under_the_same_key(scripted, commands):

@@ -45,7 +45,7 @@ def test_kill_9(fresh, open_folder, commands):
     """Roles and master die while sendmail runs, again and again: each exit 0 is there exactly once."""
     h = fresh(folder=open_folder / token("killed"),
               settings="sending { messages-hour 0  messages-day 0  recipients-hour 0  recipients-day 0  watch off }")
-    killer, codes, numbers, lock = Killer(h, seed=3), {}, iter(range(10**6)), threading.Lock()
+    killer, codes, said, numbers, lock = Killer(h, seed=3), {}, [], iter(range(10**6)), threading.Lock()
     end = time.monotonic() + 120
 
     def sender():
@@ -56,7 +56,9 @@ def test_kill_9(fresh, open_folder, commands):
             if time.monotonic() > end or (n >= 200 and sum(killer.kills.values()) >= 30):
                 return
             body = f"Subject: n{n}-\n\n" + "x" * random.choice([10, 5000, 300000])
-            codes[n] = commands.run(h.dir, "-i", "--wait", "100s", "ken@example.test", stdin=body, timeout=150).returncode
+            done = commands.run(h.dir, "-i", "--wait", "100s", "ken@example.test", stdin=body, timeout=150)
+            codes[n] = done.returncode
+            said.extend(done.stderr.splitlines())
 
     senders = [threading.Thread(target=sender) for _ in range(6)]
     killer.start()
@@ -70,7 +72,7 @@ def test_kill_9(fresh, open_folder, commands):
     assert wait_for(h.ready, 30)
     assert wait_for(lambda: imap(h), 30)
     found = collections.Counter(int(m[1]) for m in (re.match(r"n(\d+)-", s) for s in subjects(h)) if m)
-    assert set(codes.values()) == {OK}, collections.Counter(codes.values())
+    assert set(codes.values()) == {OK}, (collections.Counter(codes.values()), said, killer.kills)
     wrong = {n: found[n] for n in codes if found[n] != 1}
     assert not wrong, f"{wrong} after {dict(killer.kills)}"
     assert killer.kills["store"] and killer.kills["access"] and killer.kills["master"], killer.kills
