@@ -83,12 +83,13 @@ static void end_job(struct sorter *s, struct slot *slot)
 /* Forwards what the job asks; ends it when it is through. */
 static void pump(struct sorter *s, struct slot *slot)
 {
-	struct channel *store = role_channel(s->role, STORE, 0);
+	struct channel *store = role_channel(s->role, STORE, 0),
+	               *keeper = role_channel(s->role, KEEPER, 0);
 	struct ask a;
 
 	while (sorting_job_ask(slot->job, &a)) {
 		a.session = slot->session;
-		channel_ask(store, &a);
+		channel_ask(ask_info(a.kind)->to & KEEPER ? keeper : store, &a);
 	}
 	if (sorting_job_finished(slot->job))
 		end_job(s, slot);
@@ -203,6 +204,6 @@ const struct role role_sorter = {
         .name = "sorter",
         .bit = SORTER,
         .does = "follows aliases and dot files for queued mail, makes bounces",
-        .answerers = STORE,
+        .answerers = STORE | KEEPER,
         .ops = &ops,
 };

@@ -79,6 +79,8 @@ static void explain(const struct job_notice *notice, struct dsn_recipient *r)
 /* What goes to SPOOL goes to the summary, too. */
 static void put(struct sorting_job *j, struct bytes text)
 {
+	if (sign_take(j, text))
+		return;
 	summary_builder_feed(j->builder, text);
 	buf_append(&j->out, text);
 }
@@ -127,7 +129,21 @@ static void make_trace(struct sorting_job *j)
 	};
 
 	trace_make(&t, &j->trace);
+}
+
+/* Nothing more comes: the summary is complete. */
+static void close_text(struct sorting_job *j)
+{
+	if (j->ended && j->signing != SIGN_ASKED)
+		summary_builder_finish(j->builder, &j->encoded);
+}
+
+void bounce_flow(struct sorting_job *j)
+{
 	summary_builder_feed(j->builder, buf_bytes(&j->trace));
+	put(j, buf_bytes(&j->content));
+	buf_done(&j->content);
+	close_text(j);
 }
 
 static void end_text(struct sorting_job *j)
@@ -138,7 +154,10 @@ static void end_text(struct sorting_job *j)
 	put(j, buf_bytes(&text));
 	buf_done(&text);
 	j->ended = true;
-	summary_builder_finish(j->builder, &j->encoded);
+	if (j->signing == SIGN_TEXT)
+		sign_finish(j);
+	else
+		close_text(j);
 }
 
 /* Reads on while there is little to send; sends what there is; ends with SORTED when all is
@@ -162,14 +181,15 @@ static void go_on(struct sorting_job *j)
 		job_sorted(j);
 }
 
-void bounce_begin(struct sorting_job *j)
+/* What can be said at once; the rest of the original comes by QUEUE_READ. */
+static void make(struct sorting_job *j)
 {
 	struct buf text = {0};
 
-	j->state = JOB_BOUNCE;
-	j->builder = summary_builder_new();
 	fill_dsn(j);
 	make_trace(j);
+	if (j->signing != SIGN_TEXT)
+		bounce_flow(j);
 	dsn_begin(&j->dsn, &text);
 	put(j, buf_bytes(&text));
 	buf_done(&text);
@@ -177,7 +197,16 @@ void bounce_begin(struct sorting_job *j)
 		put(j, buf_bytes(&j->header));
 		end_text(j);
 	}
-	go_on(j);
+	if (j->signing != SIGN_ASKED)
+		go_on(j);
+}
+
+void bounce_begin(struct sorting_job *j)
+{
+	j->state = JOB_BOUNCE;
+	j->builder = summary_builder_new();
+	if (!sign_begin(j))
+		make(j);
 }
 
 static void take_piece(struct sorting_job *j, const struct answer *a)
@@ -198,5 +227,8 @@ void bounce_answer(struct sorting_job *j, const struct answer *a)
 		j->chunks_open--;
 	else if (a->kind == ASK_QUEUE_READ)
 		take_piece(j, a);
-	go_on(j);
+	else if (sign_answer(j, a))
+		make(j);
+	if (j->signing != SIGN_KEYS && j->signing != SIGN_ASKED && j->state == JOB_BOUNCE)
+		go_on(j);
 }

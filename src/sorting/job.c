@@ -431,7 +431,9 @@ void sorting_job_answer(struct sorting_job *j, const struct answer *a)
 	}
 	if (j->state >= JOB_SORTED)
 		return; /* late, of what was given up */
-	if (a->result == LOST || (a->result == NOT_FOUND && a->kind == ASK_QUEUE_READ)) {
+	if (a->kind == ASK_DKIM_KEYS || a->kind == ASK_DKIM_SIGN) {
+		take_answer(j, a); /* keeper's: without it there is no signature, that is all */
+	} else if (a->result == LOST || (a->result == NOT_FOUND && a->kind == ASK_QUEUE_READ)) {
 		drop_bounce(j);
 		buf_printf(&j->outcome, " result=%s", result_name(a->result));
 		finish(j);
@@ -577,6 +579,8 @@ void sorting_job_free(struct sorting_job **p)
 	buf_done(&j->trace);
 	buf_done(&j->encoded);
 	buf_done(&j->out);
+	buf_done(&j->content);
+	dkim_signer_free(&j->signer);
 	arena_done(&j->arena);
 	memory_free(j);
 	*p = NULL;

@@ -5,6 +5,7 @@
 #include "mail/dsn.h"
 #include "mail/summary.h"
 #include "sorting/sorting.h"
+#include "verify/dkim_sign.h"
 
 enum job_state {
 	JOB_FACTS,  /* ROUTE asked for addresses that config_expand wants to know about */
@@ -18,6 +19,8 @@ enum job_state {
 };
 
 enum { JOB_ASKS = 16, JOB_SPOOL = 1 };
+
+enum signing { SIGN_NONE, SIGN_KEYS, SIGN_TEXT, SIGN_ASKED, SIGN_OVER };
 
 /* What the sender is told, and why. */
 struct job_notice {
@@ -58,6 +61,14 @@ struct sorting_job {
 	unsigned chunks_open;
 	bool reading, ended;
 	uint64_t read_at;
+
+	enum signing signing;
+	struct bytes sign_domain;
+	struct dkim_signing_keys keys;
+	unsigned key;       /* whose turn it is */
+	struct buf content; /* the notice, until it is signed */
+	struct dkim_signer *signer;
+	uint8_t digest[DIGEST_SHA256];
 };
 
 /* An ask for this job, queued; the caller fills it in. */
@@ -69,5 +80,14 @@ void job_defer(struct sorting_job *j, uint32_t seconds, struct bytes reason);
 /* bounce.c: tells the sender, j->notice says what and j->header is there; ends in job_sorted(). */
 void bounce_begin(struct sorting_job *j);
 void bounce_answer(struct sorting_job *j, const struct answer *a);
+/* Trace and j->content, which is all there is so far, go to the summary and to SPOOL. */
+void bounce_flow(struct sorting_job *j);
+
+/* sign.c. begin: true when keys were asked for. take: keeps a piece; false: it is not signed. finish: all of
+ * it was taken. answer: true when the notice can be made now. */
+bool sign_begin(struct sorting_job *j);
+bool sign_take(struct sorting_job *j, struct bytes piece);
+void sign_finish(struct sorting_job *j);
+bool sign_answer(struct sorting_job *j, const struct answer *a);
 
 #endif

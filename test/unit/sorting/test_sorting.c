@@ -21,6 +21,9 @@ struct scene {
 	time_ms age;
 	enum sort_task task;
 	const char *status, *reply, *remote, *orcpt;
+	unsigned keys;                          /* that sign for example.test */
+	enum result sign;                       /* what keeper says to DKIM_SIGN */
+	unsigned key_asks;                      /* happened */
 	enum result route, read, spool, sorted; /* results other than OK */
 	unsigned sorted_fails;                  /* how often SORTED says `sorted` before OK */
 	/* what happened */
@@ -140,6 +143,36 @@ static struct answer answer_sorted(struct scene *s, const struct ask *a)
 	return answer_to(a, OK, (struct bytes){0});
 }
 
+static struct answer answer_keys(struct scene *s, const struct ask *a)
+{
+	static struct buf list;
+	struct answer r = answer_to(a, s->keys ? OK : NOT_FOUND, (struct bytes){0});
+
+	s->key_asks++;
+	assert_bytes(a->dkim_keys.domain, BYTES("example.test"));
+	buf_clear(&list);
+	for (unsigned i = 0; i < s->keys; i++) {
+		buf_block(&list, i ? BYTES("ed") : BYTES("rsa"));
+		buf_u8(&list, i ? DKIM_ED25519_SHA256 : DKIM_RSA_SHA256);
+		buf_u8(&list, DKIM_KEY_SIGNS);
+		buf_block(&list, BYTES("v=DKIM1"));
+		buf_u64(&list, 0);
+	}
+	if (s->keys)
+		r.dkim_keys.keys = buf_bytes(&list);
+	return r;
+}
+
+static struct answer answer_sign(struct scene *s, const struct ask *a)
+{
+	struct answer r = answer_to(a, s->sign, (struct bytes){0});
+
+	assert_int_equal(a->dkim_sign.digest.len, 32);
+	if (s->sign == OK)
+		r.dkim_sign.signature = BYTES("0123456789abcdef");
+	return r;
+}
+
 static struct answer answer_for(struct scene *s, const struct ask *a)
 {
 	switch (a->kind) {
@@ -147,6 +180,8 @@ static struct answer answer_for(struct scene *s, const struct ask *a)
 	case ASK_QUEUE_READ: return answer_read(s, a);
 	case ASK_SPOOL: return answer_spool(s, a);
 	case ASK_SORTED: return answer_sorted(s, a);
+	case ASK_DKIM_KEYS: return answer_keys(s, a);
+	case ASK_DKIM_SIGN: return answer_sign(s, a);
 	default:
 		assert_int_equal(a->kind, ASK_SPOOL_DROP);
 		return answer_to(a, OK, (struct bytes){0});
@@ -630,6 +665,76 @@ static void a_utf8_address_makes_a_global_report(void **state)
 	end(&s);
 }
 
+static unsigned signatures(const struct scene *s)
+{
+	struct bytes rest = buf_bytes(&s->bounce_trace);
+	unsigned count = 0;
+
+	for (size_t at; (at = bytes_find(rest, BYTES("DKIM-Signature:"))) != BYTES_NONE; count++)
+		rest = bytes_skip(rest, at + 1);
+	return count;
+}
+
+static void check_summary(const struct scene *s)
+{
+	struct arena arena = {0};
+	struct summary summary;
+
+	assert_int_equal(summary_decode(buf_bytes(&s->bounce_summary), &arena, &summary), OK);
+	assert_int_equal(summary.size, buf_len(&s->bounce_trace) + buf_len(&s->bounce));
+	arena_done(&arena);
+}
+
+static void a_notice_for_elsewhere_is_signed(void **state)
+{
+	for (unsigned keys = 0; keys <= 2; keys++) {
+		struct scene s = {.rcpt = "nobody@example.test", .keys = keys};
+		play(&s);
+		assert_int_equal(signatures(&s), keys);
+		if (keys)
+			assert_true(has(&s.bounce_trace, "d=example.test"));
+		check_summary(&s);
+		end(&s);
+	}
+	struct scene here = {
+	        .rcpt = "nobody@example.test", .sender = "ken@example.test", .keys = 1};
+	play(&here);
+	assert_int_equal(here.key_asks, 0);
+	end(&here);
+}
+
+static void without_keeper_it_goes_unsigned(void **state)
+{
+	static const enum result results[] = {LOST, UNAVAILABLE, NOT_FOUND, DENIED};
+
+	for (size_t i = 0; i < 4; i++) {
+		struct scene s = {.rcpt = "nobody@example.test", .keys = 2, .sign = results[i]};
+		play(&s);
+		assert_int_equal(signatures(&s), 0);
+		assert_string_equal(s.bounce_rcpt, "sender@elsewhere.test");
+		check_summary(&s);
+		end(&s);
+	}
+}
+
+static void what_is_too_big_to_keep_goes_unsigned(void **state)
+{
+	struct buf mail = {0};
+
+	buf_append_text(&mail, "Subject: big\r\n\r\n");
+	for (int i = 0; i < 40000; i++)
+		buf_append_text(&mail, "a line of a mail that is larger than one would think\r\n");
+	buf_append(&mail, BYTES("\0"));
+	struct scene s = {
+	        .rcpt = "nobody@example.test", .keys = 1, .ret = 1, .mail = buf_bytes(&mail).ptr};
+	play(&s);
+	assert_int_equal(signatures(&s), 0);
+	assert_true(buf_len(&s.bounce) > buf_len(&mail));
+	check_summary(&s);
+	end(&s);
+	buf_done(&mail);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -655,6 +760,9 @@ int main(void)
 	        cmocka_unit_test(what_failed_and_was_a_bounce_is_postmasters),
 	        cmocka_unit_test(japanese_mail_gets_japanese_notices),
 	        cmocka_unit_test(a_utf8_address_makes_a_global_report),
+	        cmocka_unit_test(a_notice_for_elsewhere_is_signed),
+	        cmocka_unit_test(without_keeper_it_goes_unsigned),
+	        cmocka_unit_test(what_is_too_big_to_keep_goes_unsigned),
 	};
 	return TEST_MAIN(tests);
 }
