@@ -147,9 +147,9 @@ struct job {
 	bool placed, place_used;
 	uint64_t entry_id, lease; /* TAKE, CARRY; of the queue's own jobs, what they are about */
 	bool carried_good, carried_held;
-	struct job_list *waits;   /* set by a reader: the asker waits there again */
-	bool silent;              /* the store's own: nobody waits for an answer */
-	bool later;               /* put elsewhere: no answer yet */
+	struct job_list *waits; /* set by a reader: the asker waits there again */
+	bool silent;            /* the store's own: nobody waits for an answer */
+	bool later;             /* put elsewhere: no answer yet */
 	job_function *run;
 	struct reader *reader; /* of the thread that runs it */
 	/* what a writing job wants */
@@ -157,9 +157,9 @@ struct job {
 	size_t change_count, change_size;
 	struct buf block;
 	struct buf notes; /* for the ledger, once it is durable */
-	bool urgent; /* may use the reserve */
-	bool alone;  /* names or accounts change: the group ends with it */
-	bool again;  /* a view is behind: end the group, then run it again */
+	bool urgent;      /* may use the reserve */
+	bool alone;       /* names or accounts change: the group ends with it */
+	bool again;       /* a view is behind: end the group, then run it again */
 	struct mailbox *bulk[2];
 	uint32_t fresh;   /* mailboxes made */
 	uint32_t modseqs; /* used up by expunges */
@@ -225,8 +225,9 @@ struct store {
 	uint64_t group;
 	struct buf group_keys; /* of COMMITs and APPENDs in this group */
 	bool in_group, replaying;
-	uint64_t collect; /* garbage may be there */
-	bool collecting;  /* a job for it is waiting */
+	uint64_t collect;    /* garbage may be there */
+	bool collecting;     /* a job for it is waiting */
+	time_ms collect_due; /* alone, if no other job takes it along; 0: there is none */
 	time_ms keys_pruned;
 	struct upkeep {                /* locked */
 		uint64_t image_octets; /* of the log when the last image was begun */
@@ -478,7 +479,7 @@ struct json_t;
 /* Appends the object as a line and lets go of it; false: the page is full. */
 bool admin_row(struct buf *rows, struct json_t *object);
 void admin_rows_done(struct job *j, struct buf *rows); /* rows become the answer's */
-struct json_t *admin_text(struct bytes b);             /* a JSON string; what is not UTF-8 is said so */
+struct json_t *admin_text(struct bytes b); /* a JSON string; what is not UTF-8 is said so */
 
 job_function admin_queue_list, admin_queue_show, admin_queue_summary, admin_queue_act;
 job_function admin_account_quota, admin_account_suspend, admin_account_remove;
@@ -492,6 +493,8 @@ enum result image_each(struct db *db, change_each_function *each, void *context,
 job_function image_write;
 void upkeep(struct store *s); /* the writer, between groups */
 bool upkeep_waits(const struct store *s);
+void upkeep_joins(struct store *s);        /* before a group is gathered */
+time_ms upkeep_due(const struct store *s); /* locked */
 void sorted_key(char out[KEY_LEN], uint64_t entry, uint64_t lease);
 
 /* ---- store.c, writer.c ---- */

@@ -11,6 +11,7 @@
 enum {
 	CHECKPOINT_PAGES = 1000,
 	KEYS_EVERY_MS = 3600 * 1000,
+	COLLECT_WAIT_MS = 1000,
 	SMALL_SEGMENTS = 8, /* so many small ones are gathered into one */
 	DEAD_ABOVE = 70,    /* percent */
 };
@@ -42,6 +43,9 @@ static enum result run_collect(struct store *s, struct job *j, struct why *why)
 	}
 	if (count < COLLECT_BATCH)
 		s->collect = 0;
+	store_hold(s);
+	s->collect_due = s->collect ? s->now : 0;
+	store_let(s);
 	return OK;
 }
 
@@ -246,17 +250,49 @@ static void push(struct store *s, job_function *run)
 	store_let(s);
 }
 
+/* Garbage goes with the next group that others make, so that it costs no sync of its own; after a second, or
+ * when there is much, it goes alone. */
+static bool collect_now(const struct store *s)
+{
+	return s->collect && !s->collecting &&
+	       (s->collect >= COLLECT_BATCH || (s->collect_due && s->now >= s->collect_due));
+}
+
+void upkeep_joins(struct store *s)
+{
+	bool others;
+
+	store_hold(s);
+	others = s->writes.count > 0;
+	store_let(s);
+	if (!others || !s->collect || s->collecting)
+		return;
+	s->collecting = true;
+	push(s, run_collect);
+}
+
+time_ms upkeep_due(const struct store *s)
+{
+	return s->collect_due && !s->collecting ? s->collect_due : TIME_NEVER;
+}
+
 bool upkeep_waits(const struct store *s)
 {
-	return (s->collect && !s->collecting) || (s->upkeep.sweep_wanted && !s->upkeep.sweeping) ||
+	return collect_now(s) || (s->upkeep.sweep_wanted && !s->upkeep.sweeping) ||
 	       s->upkeep.image_done;
 }
 
 static void start_jobs(struct store *s)
 {
 	time_ms now;
+	bool collect;
 
-	if (s->collect && !s->collecting) {
+	store_hold(s);
+	if (s->collect && !s->collect_due)
+		s->collect_due = s->now + COLLECT_WAIT_MS;
+	collect = collect_now(s);
+	store_let(s);
+	if (collect) {
 		s->collecting = true;
 		push(s, run_collect);
 	}
