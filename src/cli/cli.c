@@ -91,6 +91,11 @@ static const struct cli_command commands[] = {
          "list what is wrong now; with --all also what was", cli_incidents},
         {"sending", NULL, "", 0, 0, LISTING, "",
          "list who sent how much in the last hour and day, and what the limits are", cli_sending},
+        {"resolve", NULL, "NAME [TYPE]", 1, 2, LISTING, "",
+         "ask the server's own resolver: what the DNS says, and whether DNSSEC proves it\nTYPE is "
+         "A (the default), AAAA, MX, TXT, TLSA ... or a number. Exit 1: nobody knows, or it is "
+         "forged.",
+         cli_resolve},
         {"status", NULL, "", 0, 0, LISTING, "", "say how the server is", cli_status},
         {"reload", NULL, "", 0, 0, FOLDER, "",
          "read the configuration again; returns when all roles have taken it\nOn an error the old "

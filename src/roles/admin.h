@@ -2,7 +2,7 @@
  *
  *	frame    u32 length of what follows, u8 kind, then
  *	HELLO    u64 ask_table_hash                     web's first frame; DENIED is said by a REPLY instead
- *	ASK      ask_encode of ADMIN or PASSWORD; number and session are web's business
+ *	ASK      ask_encode of ADMIN, PASSWORD, DKIM_KEYS or RESOLVE; number and session are web's business
  *	ANSWER   answer_encode
  *	REQUEST  u8 enum role_master_verb               status, reload
  *	REPLY    u8 result, block text

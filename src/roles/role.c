@@ -18,7 +18,7 @@
 /* ---- the table, in the order of starting ---- */
 
 const struct role *const roles[] = {
-        &role_keeper, &role_store, &role_sorter, &role_mx, &role_access, &role_web, &role_courier,
+        &role_keeper, &role_store, &role_resolver, &role_sorter, &role_mx, &role_access, &role_web, &role_courier,
 };
 const size_t role_count = sizeof(roles) / sizeof(*roles);
 
@@ -456,10 +456,15 @@ static void take_first_orders(struct role_context *r, struct early_sign **signs)
 /* ---- the walls ---- */
 
 enum result role_enter_walls(const struct role *role, const int fds[ROLE_FOLDERS],
-                             struct sandbox_report *ret, struct why *why)
+                             const struct config *c, struct sandbox_report *ret, struct why *why)
 {
+	static const struct config defaults = {0};
 	struct sandbox_folder folders[ROLE_FOLDERS];
-	struct sandbox s = {.rights = role->rights, .folders = folders};
+	uint16_t ports[ROLE_PORTS];
+	struct sandbox s = {.rights = role->rights, .folders = folders, .ports = ports};
+
+	if (role->ports)
+		s.port_count = role->ports(c ? c : &defaults, ports);
 
 	for (int i = 0; i < ROLE_FOLDERS; i++)
 		if (role->folders[i].name && fds[i] >= 0)
@@ -507,7 +512,8 @@ static void begin(struct role_context *r, struct early_sign **signs)
 
 	if (ops->warm)
 		ops->warm(r);
-	if (role_enter_walls(r->role, r->private->folders, &r->walls, &why) != OK)
+	if (role_enter_walls(r->role, r->private->folders,
+	                     r->config ? r->config->config : NULL, &r->walls, &why) != OK)
 		role_fail(r, &why);
 	add_missing_peers(r);
 	if (ops->start && ops->start(r, &why) != OK)

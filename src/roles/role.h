@@ -46,7 +46,7 @@ struct role_listener {
 /* Master's own two UNIX sockets: run/admin.sock, the command line's, for root and the owner; run/submit.sock, where every
  * local user hands mail in (SMTP, the kernel says who it is). */
 enum role_protocol { ROLE_ADMIN = CONFIG_PROTOCOL_COUNT, ROLE_SUBMIT };
-enum { ROLE_FOLDERS = 3 };
+enum { ROLE_FOLDERS = 3, ROLE_PORTS = 128 };
 
 struct role_folder {
 	const char *name; /* below DIR: "data", "etc", "keys" */
@@ -90,6 +90,9 @@ struct role {
 	unsigned answerers; /* enum role_bit: it has a channel to each, to ask */
 	bool signs;         /* has a synchronous channel to keeper */
 	unsigned protocols; /* 1 << enum config_protocol or enum role_protocol: its listeners */
+	/* With SANDBOX_CONNECT: the TCP ports that it may connect to with this configuration, at most ROLE_PORTS; returns how
+	 * many. NULL: any. Walls stand for the life of a process: who needs others later ends itself. */
+	size_t (*ports)(const struct config *c, uint16_t *ret);
 	const struct role_ops *ops;
 };
 
@@ -134,7 +137,7 @@ void role_fail(struct role_context *r, const struct why *why) __attribute__((nor
 enum role_master_verb { ROLE_MASTER_STATUS, ROLE_MASTER_RELOAD };
 void role_ask_master(struct role_context *r, uint32_t number, enum role_master_verb verb);
 
-/* The table: keeper, store, sorter, mx, access, web, courier, in the order in which master starts them. */
+/* The table: keeper, store, resolver, sorter, mx, access, web, courier, in the order in which master starts them. */
 extern const struct role *const roles[];
 extern const size_t role_count;
 const struct role *role_by_name(struct bytes name); /* NULL: none */
@@ -145,11 +148,14 @@ role_number(const struct role *role); /* as root its uid is the option uid-base 
 /* `hikyaku role NAME`: runs it; returns the exit code. */
 int role_main(const char *name);
 
-/* Gives up what the row does not grant. fds: an open folder for each of the row's folders. */
+/* Gives up what the row does not grant. fds: an open folder for each of the row's folders; c: what the row's ports are by,
+ * NULL: a configuration of defaults. */
 enum result role_enter_walls(const struct role *role, const int fds[ROLE_FOLDERS],
-                             struct sandbox_report *ret, struct why *why) MUST_USE;
+                             const struct config *c, struct sandbox_report *ret,
+                             struct why *why) MUST_USE;
 
 /* Rows, one a file. */
-extern const struct role role_keeper, role_store, role_sorter, role_mx, role_access, role_web, role_courier;
+extern const struct role role_keeper, role_store, role_sorter, role_mx, role_access, role_web, role_courier,
+        role_resolver;
 
 #endif

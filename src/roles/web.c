@@ -1,5 +1,5 @@
-/* web: the command line's UNIX socket. It forwards ADMIN asks to store and PASSWORD asks to keeper, and status and
- * reload to master; one request of a connection at a time. Only root and the owner of DIR may talk. */
+/* web: the command line's UNIX socket. It forwards ADMIN asks to store, PASSWORD and DKIM_KEYS to keeper, RESOLVE to
+ * resolver, status and reload to master; one request of a connection at a time. Only root and the owner of DIR may talk. */
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -80,18 +80,30 @@ static void refuse(struct connection *c, enum result result, const char *text)
 	c->closing = true;
 }
 
+/* Whom the command line may ask through us; 0: nobody. */
+static unsigned answerer_of(enum ask_kind kind)
+{
+	switch (kind) {
+	case ASK_ADMIN: return STORE;
+	case ASK_PASSWORD:
+	case ASK_DKIM_KEYS: return KEEPER;
+	case ASK_RESOLVE: return RESOLVER;
+	default: return 0;
+	}
+}
+
 static void forward_ask(struct connection *c, struct bytes body)
 {
 	struct arena arena = {0};
 	struct ask a;
 
-	if (ask_decode(body, &arena, &a) != OK || (a.kind != ASK_ADMIN && a.kind != ASK_PASSWORD)) {
-		refuse(c, INVALID, "only ADMIN and PASSWORD may be asked here");
+	if (ask_decode(body, &arena, &a) != OK || !answerer_of(a.kind)) {
+		refuse(c, INVALID, "only ADMIN, PASSWORD, DKIM_KEYS and RESOLVE may be asked here");
 	} else {
 		a.session = c->session;
 		a.number = 1;
 		c->busy = true;
-		channel_ask(role_channel(c->web->r, a.kind == ASK_ADMIN ? STORE : KEEPER, 0), &a);
+		channel_ask(role_channel(c->web->r, answerer_of(a.kind), 0), &a);
 	}
 	arena_done(&arena);
 }
@@ -276,7 +288,7 @@ const struct role role_web = {
         .bit = WEB,
         .does = "the command line's socket",
         .rights = SANDBOX_ACCEPT,
-        .answerers = STORE | KEEPER,
+        .answerers = STORE | KEEPER | RESOLVER,
         .protocols = 1 << ROLE_ADMIN,
         .ops = &ops,
 };

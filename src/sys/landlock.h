@@ -7,6 +7,7 @@
 
 #define LANDLOCK_VERSION 1U     /* landlock_create_ruleset's flag: tell the ABI */
 #define LANDLOCK_RULE_FOLDER 1U /* LANDLOCK_RULE_PATH_BENEATH */
+#define LANDLOCK_RULE_PORT 2U   /* LANDLOCK_RULE_NET_PORT, ABI 4 */
 
 #define LANDLOCK_FILE_EXECUTE (1ULL << 0)
 #define LANDLOCK_FILE_READ (1ULL << 2)
@@ -30,5 +31,10 @@ struct landlock_folder {
 	uint64_t allowed;
 	int32_t fd;
 } __attribute__((packed));
+
+struct landlock_port {
+	uint64_t allowed;
+	uint64_t port;
+};
 
 #endif

@@ -128,8 +128,9 @@ static bool is_granted(unsigned rights, int call)
 {
 	return in_list(calls_always, call) ||
 	       (rights & SANDBOX_ACCEPT && in_list(calls_accept, call)) ||
-	       (rights & SANDBOX_CONNECT &&
+	       (rights & (SANDBOX_CONNECT | SANDBOX_DATAGRAM) &&
 	        (in_list(calls_connect, call) || call == CALL(socket))) ||
+	       (rights & SANDBOX_DATAGRAM && call == CALL(sendmsg)) ||
 	       (rights & (SANDBOX_READ | SANDBOX_WRITE) && in_list(calls_read, call)) ||
 	       (rights & SANDBOX_WRITE && in_list(calls_write, call));
 }
@@ -179,10 +180,52 @@ static bool add_equals(scmp_filter_ctx f, int call, unsigned nth, const uint64_t
 	return true;
 }
 
+/* What libunbound sets on its own sockets. A role with this right has no listening ones. */
+static const struct {
+	int level, name;
+} datagram_options[] = {
+        {SOL_SOCKET, SO_REUSEADDR},    {SOL_SOCKET, SO_REUSEPORT},
+        {SOL_SOCKET, SO_RCVBUF},       {SOL_SOCKET, SO_SNDBUF},
+        {IPPROTO_IP, IP_MTU_DISCOVER}, {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
+        {IPPROTO_IPV6, IPV6_V6ONLY},   {IPPROTO_IPV6, IPV6_MTU_DISCOVER},
+        {IPPROTO_IPV6, IPV6_MTU},      {IPPROTO_TCP, TCP_MAXSEG},
+};
+
+/* Sends to an address, but never with MSG_FASTOPEN: that would be a TCP connect that Landlock's ports do not see. libunbound
+ * tries it (sendmsg) and takes EPIPE as "not on this machine". */
+static bool add_datagrams(scmp_filter_ctx f)
+{
+	struct scmp_arg_cmp to = {
+	        .arg = 3, .op = SCMP_CMP_MASKED_EQ, .datum_a = MSG_FASTOPEN, .datum_b = 0};
+	struct scmp_arg_cmp message = {
+	        .arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = MSG_FASTOPEN, .datum_b = 0};
+	struct scmp_arg_cmp fast = {.arg = 2,
+	                            .op = SCMP_CMP_MASKED_EQ,
+	                            .datum_a = MSG_FASTOPEN,
+	                            .datum_b = MSG_FASTOPEN};
+	bool done = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, CALL(sendto), 1, &to) == 0 &&
+	            seccomp_rule_add_array(f, SCMP_ACT_ALLOW, CALL(sendmsg), 1, &message) == 0 &&
+	            seccomp_rule_add_array(f, SCMP_ACT_ERRNO(EPIPE), CALL(sendmsg), 1, &fast) == 0;
+
+	for (size_t i = 0; done && i < sizeof(datagram_options) / sizeof(*datagram_options); i++) {
+		struct scmp_arg_cmp option[] = {
+		        {.arg = 1,
+		         .op = SCMP_CMP_EQ,
+		         .datum_a = (uint64_t)datagram_options[i].level},
+		        {.arg = 2,
+		         .op = SCMP_CMP_EQ,
+		         .datum_a = (uint64_t)datagram_options[i].name},
+		};
+
+		done = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, CALL(setsockopt), 2, option) == 0;
+	}
+	return done;
+}
+
 /* Sending has no address: with one, TCP Fast Open connects a socket that was shut down, around connect() and, on many kernels,
  * Landlock. Only the sending half is shut down, and no option but these is set: listening sockets are shared with master and
  * those who come after, so what a taken-over role does to them would stay. */
-static bool add_sockets(scmp_filter_ctx f)
+static bool add_sockets(scmp_filter_ctx f, unsigned rights)
 {
 	static const int options[] = {TCP_NODELAY, TCP_QUICKACK};
 	static const uint64_t half[] = {SHUT_WR};
@@ -190,7 +233,10 @@ static bool add_sockets(scmp_filter_ctx f)
 	        {.arg = 3, .op = SCMP_CMP_MASKED_EQ, .datum_a = MSG_FASTOPEN, .datum_b = 0},
 	        {.arg = 4, .op = SCMP_CMP_EQ, .datum_a = 0},
 	};
-	bool done = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, CALL(sendto), 2, plain) == 0 &&
+	bool done = (rights & SANDBOX_DATAGRAM
+	                     ? add_datagrams(f)
+	                     : seccomp_rule_add_array(f, SCMP_ACT_ALLOW, CALL(sendto), 2, plain) ==
+	                               0) &&
 	            add_equals(f, CALL(shutdown), 1, half, 1);
 
 	for (size_t i = 0; done && i < sizeof(options) / sizeof(*options); i++) {
@@ -225,34 +271,38 @@ static bool add_checked(scmp_filter_ctx f, unsigned rights)
 	       add_equals(f, CALL(fcntl), 1, fcntls, sizeof(fcntls) / sizeof(*fcntls)) &&
 	       add_equals(f, CALL(ioctl), 1, ioctls, sizeof(ioctls) / sizeof(*ioctls)) &&
 	       add_equals(f, CALL(prctl), 0, prctls, sizeof(prctls) / sizeof(*prctls)) &&
-	       add_equals(f, CALL(prlimit64), 2, no_limit_set, 1) && add_sockets(f);
+	       add_equals(f, CALL(prlimit64), 2, no_limit_set, 1) && add_sockets(f, rights);
 }
 
-/* TCP over IPv4 and IPv6; other sockets (netlink, raw, UNIX) stay closed, without killing. */
-static bool add_connecting(scmp_filter_ctx f)
+/* Sockets of this kind over IPv4 and IPv6; others (netlink, raw, UNIX) stay closed, without killing. */
+static bool add_socket_kind(scmp_filter_ctx f, uint64_t kind)
 {
 	static const int families[] = {AF_INET, AF_INET6};
 	bool done = true;
 
 	for (size_t i = 0; done && i < sizeof(families) / sizeof(*families); i++) {
-		struct scmp_arg_cmp stream[] = {
+		struct scmp_arg_cmp which[] = {
 		        {.arg = 0, .op = SCMP_CMP_EQ, .datum_a = (uint64_t)families[i]},
-		        {.arg = 1,
-		         .op = SCMP_CMP_MASKED_EQ,
-		         .datum_a = 0xf,
-		         .datum_b = SOCK_STREAM},
+		        {.arg = 1, .op = SCMP_CMP_MASKED_EQ, .datum_a = 0xf, .datum_b = kind},
 		};
 
-		done = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, CALL(socket), 2, stream) == 0;
+		done = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, CALL(socket), 2, which) == 0;
 	}
-	return done && add_list(f, SCMP_ACT_ALLOW, calls_connect);
+	return done;
+}
+
+static bool add_connecting(scmp_filter_ctx f, unsigned rights)
+{
+	return (!(rights & SANDBOX_CONNECT) || add_socket_kind(f, SOCK_STREAM)) &&
+	       (!(rights & SANDBOX_DATAGRAM) || add_socket_kind(f, SOCK_DGRAM)) &&
+	       add_list(f, SCMP_ACT_ALLOW, calls_connect);
 }
 
 static bool fill_role(scmp_filter_ctx f, unsigned rights)
 {
 	return add_list(f, SCMP_ACT_ALLOW, calls_always) &&
 	       (!(rights & SANDBOX_ACCEPT) || add_list(f, SCMP_ACT_ALLOW, calls_accept)) &&
-	       (!(rights & SANDBOX_CONNECT) || add_connecting(f)) &&
+	       (!(rights & (SANDBOX_CONNECT | SANDBOX_DATAGRAM)) || add_connecting(f, rights)) &&
 	       (!(rights & (SANDBOX_READ | SANDBOX_WRITE)) ||
 	        add_list(f, SCMP_ACT_ALLOW, calls_read)) &&
 	       (!(rights & SANDBOX_WRITE) || add_list(f, SCMP_ACT_ALLOW, calls_write)) &&
@@ -318,13 +368,26 @@ static bool landlock_allow(int rules, const struct sandbox_folder *folder, uint6
 	return syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_FOLDER, &rule, 0) == 0;
 }
 
+static bool landlock_allow_port(int rules, uint16_t port)
+{
+	struct landlock_port rule = {LANDLOCK_PORT_CONNECT, port};
+
+	return syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PORT, &rule, 0) == 0;
+}
+
+/* Who may connect to any port may choose the address that it does so from, which is a bind. */
+static uint64_t port_rights(const struct sandbox *s, int abi)
+{
+	bool any = s->rights & SANDBOX_CONNECT && s->port_count == 0;
+
+	return abi >= 4 && !any ? LANDLOCK_PORT_BIND | LANDLOCK_PORT_CONNECT : 0;
+}
+
 static bool landlock_enter(const struct sandbox *s, int abi)
 {
 	struct landlock_rules attr = {
 	        .files = file_rights(abi),
-	        .ports = abi >= 4 && !(s->rights & SANDBOX_CONNECT)
-	                         ? LANDLOCK_PORT_BIND | LANDLOCK_PORT_CONNECT
-	                         : 0,
+	        .ports = port_rights(s, abi),
 	        .scoped = abi >= 6 ? LANDLOCK_SCOPE_SOCKETS | LANDLOCK_SCOPE_SIGNALS : 0,
 	};
 	size_t size = abi >= 6 ? sizeof(attr) : abi >= 4 ? 16 : 8;
@@ -333,6 +396,8 @@ static bool landlock_enter(const struct sandbox *s, int abi)
 
 	for (size_t i = 0; done && i < s->folder_count; i++)
 		done = landlock_allow(rules, &s->folders[i], attr.files);
+	for (size_t i = 0; done && attr.ports && i < s->port_count; i++)
+		done = landlock_allow_port(rules, s->ports[i]);
 	done = done && syscall(SYS_landlock_restrict_self, rules, 0) == 0;
 	if (rules >= 0)
 		close(rules);
@@ -417,7 +482,7 @@ enum result sandbox_enter(const struct sandbox *s, struct sandbox_report *ret, s
 
 	sandbox_probe(&report);
 	report.seccomp = false;
-	report.ports = report.ports && !(s->rights & SANDBOX_CONNECT);
+	report.ports = port_rights(s, report.landlock_abi) != 0;
 	if (walls_off()) {
 		/* LeakSanitizer looks at the process as a debugger does; a change of uid forbids that. */
 		(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);

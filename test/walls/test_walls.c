@@ -189,7 +189,7 @@ static bool enter_role(const struct role *role)
 	struct sandbox_report report;
 	struct why why;
 
-	return role_enter_walls(role, folders, &report, &why) == OK && report.seccomp;
+	return role_enter_walls(role, folders, NULL, &report, &why) == OK && report.seccomp;
 }
 
 static bool enter_reader(const struct role *role)

@@ -1,0 +1,817 @@
+/* resolver: the only role that asks the DNS. libunbound does the work (recursion from the root, QNAME minimisation, DNSSEC, one
+ * cache) on our loop; this file makes contexts out of the configuration, gives askers their answers, and watches whether it works.
+ *
+ *	RESOLVE                       one query of libunbound, whoever else asks the same meanwhile
+ *	answered                      every asker gets it
+ *	resolver.timeout is over      askers get DNS_FAILED; libunbound goes on, and its answer is in the cache for the next
+ *	QUERIES are open              UNAVAILABLE
+ *	new configuration             a new context for new queries; the old one is freed when its last query ends
+ *
+ * Health: the root's SOA is asked at the start and after each failure; what came of it is logged, and told for the name
+ * DNS_HEALTH (roles/resolver.h). */
+#include "roles/resolver.h"
+
+#include <stdio.h>
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <unbound-event.h>
+#include <unbound.h>
+
+#include "base/memory.h"
+#include "base/map.h"
+#include "dns/dns.h"
+#include "roles/resolver_loop.h"
+#include "roles/role.h"
+#include "sys/file.h"
+#include "sys/socket.h"
+
+enum {
+	QUERIES = 1000,          /* open in libunbound */
+	HEALTH_RETRY_MS = 30000, /* after a failure; then twice as long each time, up to */
+	HEALTH_RETRY_MAX_MS = 600000,
+	HEALTH_EVERY_MS = 3600000,
+	ANCHORS_MAX = 64 * 1024,
+};
+
+/* The root's keys, by IANA's trust anchors (RFC 7958): what stands in Debian's dns-root-data is trusted besides. */
+static const char *const root_anchors[] = {
+        ". DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D",
+        ". DS 38696 8 2 683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16",
+};
+
+/* ---- state ---- */
+
+struct asker {
+	struct channel *channel;
+	uint64_t session;
+	uint32_t number;
+	struct asker *next;
+};
+
+struct upstream {
+	struct resolver *resolver;
+	struct ub_ctx *ctx;
+	size_t open;
+	struct upstream *next; /* of those that end with their last query */
+};
+
+struct query {
+	struct resolver *resolver;
+	struct upstream *upstream;
+	struct dns_name name;
+	uint16_t type;
+	struct asker *askers;
+	struct loop_timer *timer;
+	bool starting; /* inside ub_resolve_event, which may answer at once */
+	bool done;
+	bool late;   /* its askers have their answer */
+	bool health; /* ours */
+	bool kept;   /* it stands in the map */
+};
+
+struct resolver {
+	struct role_context *role;
+	struct ub_event_base *base;
+	struct upstream *upstream, *former;
+	struct loop_task sweep;
+	struct map queries; /* name and type in wire form: struct query */
+	struct buf anchors; /* of the file that warm() read, lines */
+	FILE *log;
+	struct loop_timer *health_timer;
+	int64_t health_after;
+	enum { HEALTH_UNKNOWN, HEALTH_WORKS, HEALTH_INSECURE, HEALTH_FAILED } health;
+	char health_why[256];
+	bool ip6;
+	uint16_t ports[ROLE_PORTS]; /* that our walls leave open */
+	size_t port_count;
+};
+
+/* ---- contexts ---- */
+
+static enum result set(struct upstream *u, const char *key, const char *value, struct why *why)
+{
+	int status = ub_ctx_set_option(u->ctx, key, value);
+
+	return status == 0 ? OK
+	                   : why_set(why, FAILED, "libunbound does not take %s %s: %s", key, value,
+	                             ub_strerror(status));
+}
+
+static enum result set_all(struct upstream *u, const struct config *c, struct why *why)
+{
+	char cache[32], half[32];
+	const struct {
+		const char *key, *value;
+	} options[] = {
+	        {"use-syslog:", "no"},
+	        {"do-ip6:", u->resolver->ip6 ? "yes" : "no"},
+	        {"module-config:", c->resolver_dnssec ? "validator iterator" : "iterator"},
+	        {"qname-minimisation:", "yes"},
+	        {"aggressive-nsec:", "yes"},
+	        {"harden-referral-path:", "no"},
+	        {"prefetch:", "yes"},
+	        {"prefetch-key:", "yes"},
+	        {"edns-buffer-size:", "1232"},
+	        {"outgoing-range:", "1024"},
+	        {"num-queries-per-thread:", "2048"},
+	        {"outgoing-num-tcp:", "100"},
+	        {"msg-cache-size:", half},
+	        {"rrset-cache-size:", cache},
+	        {"key-cache-size:", half},
+	        {"neg-cache-size:", half},
+	        {"do-not-query-localhost:", "no"},
+	};
+	enum result r = OK;
+
+	snprintf(cache, sizeof(cache), "%llu", (unsigned long long)c->resolver_cache / 2);
+	snprintf(half, sizeof(half), "%llu", (unsigned long long)c->resolver_cache / 6);
+	for (size_t i = 0; r == OK && i < sizeof(options) / sizeof(*options); i++)
+		r = set(u, options[i].key, options[i].value, why);
+	return r;
+}
+
+static enum result told(int status, const char *what, struct bytes value, struct why *why)
+{
+	return status == 0 ? OK
+	                   : why_set(why, INVALID, "resolver: %s \"%.*s\": %s", what,
+	                             BYTES_ARG(value), ub_strerror(status));
+}
+
+/* Zones that libunbound answers itself (RFC 6761: .test, home.arpa, private reverse zones) are asked about where the
+ * operator said who knows them. The first such call closes the context for other settings. */
+static enum result open_zone(struct upstream *u, const char *zone, struct why *why)
+{
+	(void)ub_ctx_zone_remove(u->ctx, zone);
+	return told(ub_ctx_zone_add(u->ctx, zone, "transparent"), "zone", bytes_of_text(zone), why);
+}
+
+static struct bytes stub_zone(struct bytes word)
+{
+	return bytes_first(word, bytes_find_char(word, '='));
+}
+
+static enum result set_servers(struct upstream *u, const struct config *c, struct arena *arena,
+                               struct why *why)
+{
+	enum result r = OK;
+
+	for (size_t i = 0; r == OK && i < c->resolver_forward.count; i++) {
+		struct bytes word = c->resolver_forward.items[i];
+
+		r = told(ub_ctx_set_fwd(u->ctx, arena_text(arena, word)), "forward", word, why);
+	}
+	/* Whoever has a resolver of his own has his own private zones in it. */
+	if (r == OK && c->resolver_forward.count > 0)
+		r = set(u, "unblock-lan-zones:", "yes", why);
+	if (r == OK && c->resolver_forward.count > 0)
+		r = set(u, "insecure-lan-zones:", "yes", why);
+	for (size_t i = 0; r == OK && i < c->resolver_stub.count; i++) {
+		struct bytes word = c->resolver_stub.items[i], zone = stub_zone(word);
+
+		r = told(ub_ctx_set_stub(u->ctx, arena_text(arena, zone),
+		                         arena_text(arena, bytes_skip(word, zone.len + 1)), 0),
+		         "stub", word, why);
+	}
+	return r;
+}
+
+static enum result add_file_anchors(struct upstream *u, struct arena *arena, struct why *why)
+{
+	struct bytes rest = buf_bytes(&u->resolver->anchors), line;
+	enum result r = OK;
+
+	while (r == OK && bytes_cut(&rest, '\n', &line)) {
+		line = bytes_trim(bytes_first(line, bytes_find_char(line, ';')));
+		if (line.len > 0)
+			r = told(ub_ctx_add_ta(u->ctx, arena_text(arena, line)), "anchor", line,
+			         why);
+	}
+	return r;
+}
+
+static enum result set_trust(struct upstream *u, const struct config *c, struct arena *arena,
+                             struct why *why)
+{
+	enum result r = OK;
+
+	for (size_t i = 0; r == OK && i < c->resolver_insecure.count; i++)
+		r = set(u, "domain-insecure:", arena_text(arena, c->resolver_insecure.items[i]),
+		        why);
+	if (!c->resolver_dnssec)
+		return r;
+	for (size_t i = 0; r == OK && i < sizeof(root_anchors) / sizeof(*root_anchors); i++)
+		r = told(ub_ctx_add_ta(u->ctx, root_anchors[i]), "anchor",
+		         bytes_of_text(root_anchors[i]), why);
+	if (r == OK)
+		r = add_file_anchors(u, arena, why);
+	for (size_t i = 0; r == OK && i < c->resolver_anchor.count; i++) {
+		struct bytes line = c->resolver_anchor.items[i];
+
+		r = told(ub_ctx_add_ta(u->ctx, arena_text(arena, line)), "anchor", line, why);
+	}
+	return r;
+}
+
+/* After everything else: see open_zone. */
+static enum result open_zones(struct upstream *u, const struct config *c, struct arena *arena,
+                              struct why *why)
+{
+	enum result r = OK;
+
+	for (size_t i = 0; r == OK && i < c->resolver_stub.count; i++)
+		r = open_zone(u, arena_text(arena, stub_zone(c->resolver_stub.items[i])), why);
+	for (size_t i = 0; r == OK && i < c->resolver_insecure.count; i++)
+		r = open_zone(u, arena_text(arena, c->resolver_insecure.items[i]), why);
+	return r;
+}
+
+static void upstream_free(struct upstream **u)
+{
+	if (*u)
+		ub_ctx_delete((*u)->ctx);
+	memory_free(*u);
+	*u = NULL;
+}
+
+static enum result upstream_new(struct resolver *s, struct upstream **ret, struct why *why)
+{
+	const struct config *c = s->role->config->config;
+	struct upstream *u = NEW(struct upstream);
+	struct arena arena = {0};
+	enum result r;
+
+	u->resolver = s;
+	u->ctx = ub_ctx_create_ub_event(s->base);
+	if (!u->ctx) {
+		memory_free(u);
+		return why_set(why, FAILED, "libunbound gives no context");
+	}
+	(void)ub_ctx_debugout(u->ctx, s->log);
+	r = set_all(u, c, why);
+	if (r == OK)
+		r = set_servers(u, c, &arena, why);
+	if (r == OK)
+		r = set_trust(u, c, &arena, why);
+	if (r == OK)
+		r = open_zones(u, c, &arena, why);
+	arena_done(&arena);
+	if (r == OK)
+		*ret = u;
+	else
+		upstream_free(&u);
+	return r;
+}
+
+/* On a later round: nothing is freed from inside its own callback. */
+static void sweep(void *context)
+{
+	struct resolver *s = context;
+	struct upstream **at = &s->former, *u;
+
+	while ((u = *at)) {
+		if (u->open > 0) {
+			at = &u->next;
+			continue;
+		}
+		*at = u->next;
+		upstream_free(&u);
+	}
+}
+
+static enum result renew(struct resolver *s, struct why *why)
+{
+	struct upstream *fresh;
+	enum result r = upstream_new(s, &fresh, why);
+
+	if (r != OK)
+		return r;
+	if (s->upstream) {
+		s->upstream->next = s->former;
+		s->former = s->upstream;
+		loop_defer(s->role->loop, &s->sweep);
+	}
+	s->upstream = fresh;
+	return OK;
+}
+
+/* ---- questions ---- */
+
+static struct bytes key_of(const struct dns_name *name, uint16_t type, struct buf *room)
+{
+	buf_clear(room);
+	buf_append(room, bytes_of(name->octets, name->len));
+	buf_u16(room, type);
+	return buf_bytes(room);
+}
+
+static void forget(struct query *q)
+{
+	struct buf room = {0};
+
+	if (q->kept)
+		(void)map_remove(&q->resolver->queries, key_of(&q->name, q->type, &room));
+	q->kept = false;
+	buf_done(&room);
+}
+
+static void query_free(struct query *q)
+{
+	struct upstream *u = q->upstream;
+
+	forget(q);
+	loop_timer_free(&q->timer);
+	if (--u->open == 0 && u != q->resolver->upstream)
+		loop_defer(q->resolver->role->loop, &q->resolver->sweep);
+	memory_free(q);
+}
+
+static void tell_asker(const struct asker *k, const struct answer_resolve *resolve)
+{
+	struct answer a = {.kind = ASK_RESOLVE,
+	                   .number = k->number,
+	                   .session = k->session,
+	                   .result = OK,
+	                   .resolve = *resolve};
+
+	channel_answer(k->channel, &a);
+}
+
+static void tell(struct query *q, const struct answer_resolve *resolve)
+{
+	struct asker *k;
+
+	while ((k = q->askers)) {
+		q->askers = k->next;
+		tell_asker(k, resolve);
+		memory_free(k);
+	}
+}
+
+static struct answer_resolve unknown(enum dns_status status, struct bytes reason)
+{
+	return (struct answer_resolve){.status = (uint8_t)status, .reason = reason};
+}
+
+static void say_health(struct resolver *s, const struct answer_resolve *r);
+
+static void finish(struct query *q, const struct answer_resolve *resolve)
+{
+	if (q->health)
+		say_health(q->resolver, resolve);
+	q->health = false;
+	tell(q, resolve);
+}
+
+/* Nobody waits longer; the next one who asks begins anew. */
+static void on_late(void *context)
+{
+	struct query *q = context;
+	struct answer_resolve r = unknown(
+	        DNS_FAILED, BYTES("no name server answered in time (resolver timeout)"));
+
+	q->late = true;
+	forget(q);
+	finish(q, &r);
+}
+
+/* ---- answers ---- */
+
+static struct answer_resolve failure(int rcode)
+{
+	switch (rcode) {
+	case 2:
+		return unknown(DNS_FAILED, BYTES("its name servers gave no answer that can be "
+		                                 "used (SERVFAIL)"));
+	case 5: return unknown(DNS_FAILED, BYTES("its name servers refuse to answer (REFUSED)"));
+	default: return unknown(DNS_FAILED, BYTES("its name servers answer with an error"));
+	}
+}
+
+/* TTLs that the cache no longer holds to: an answer is good for a moment. */
+static struct answer_resolve read_answer(const struct query *q, struct bytes packet, int sec,
+                                         struct arena *arena)
+{
+	struct dns_answer a;
+	enum result r = dns_message_read(packet, &q->name, q->type, LIMIT_LIST, arena, &a);
+
+	if (r != OK)
+		return unknown(DNS_FAILED, r == TOO_BIG ? BYTES("more records than a mail server "
+		                                                "takes")
+		                                        : BYTES("an answer that breaks the format, "
+		                                                "or CNAMEs in a circle"));
+	if (a.status == DNS_FAILED)
+		return failure((unsigned char)packet.ptr[3] & 0xf);
+	return (struct answer_resolve){
+	        .status = (uint8_t)a.status,
+	        .secure = sec == 2,
+	        .ttl = a.ttl,
+	        .canonical = a.canonical.len ? dns_name_text(&a.canonical, arena)
+	                                     : (struct bytes){0},
+	        .records = a.records,
+	};
+}
+
+static void on_result(void *context, int rcode, void *packet, int len, int sec, char *why_bogus,
+                      int limited)
+{
+	struct query *q = context;
+	struct arena arena = {0};
+	struct answer_resolve r;
+
+	(void)limited;
+	if (sec == 1)
+		r = unknown(DNS_BOGUS, why_bogus ? bytes_of_text(why_bogus)
+		                                 : BYTES("its signatures are wrong or missing"));
+	else if (rcode == 3 && len <= 0)
+		r = unknown(DNS_NO_NAME, (struct bytes){0});
+	else if (rcode != 0 && rcode != 3)
+		r = failure(rcode);
+	else
+		r = read_answer(q, bytes_of(packet, len > 0 ? (size_t)len : 0), sec, &arena);
+	q->done = true;
+	loop_timer_stop(q->timer);
+	finish(q, &r);
+	arena_done(&arena);
+	if (!q->starting)
+		query_free(q);
+}
+
+/* ---- asking ---- */
+
+static struct query *query_new(struct resolver *s, const struct dns_name *name, uint16_t type)
+{
+	struct query *q = NEW(struct query);
+	struct buf room = {0};
+
+	q->resolver = s;
+	q->upstream = s->upstream;
+	q->upstream->open++;
+	q->name = *name;
+	q->type = type;
+	q->timer = loop_timer_new(s->role->loop, on_late, q);
+	q->kept = true;
+	(void)map_put(&s->queries, key_of(name, type, &room), q);
+	buf_done(&room);
+	return q;
+}
+
+static void start(struct query *q)
+{
+	struct resolver *s = q->resolver;
+	char text[DNS_NAME_TEXT];
+	int status;
+
+	dns_name_format(&q->name, text);
+	loop_timer_set(q->timer, s->role->config->config->resolver_timeout_ms);
+	q->starting = true;
+	status = ub_resolve_event(q->upstream->ctx, text, q->type, 1, q, on_result, NULL);
+	q->starting = false;
+	if (status != 0 && !q->done) {
+		struct answer_resolve r = unknown(DNS_FAILED, bytes_of_text(ub_strerror(status)));
+
+		q->done = true;
+		finish(q, &r);
+	}
+	if (q->done)
+		query_free(q);
+}
+
+static struct query *find(struct resolver *s, const struct dns_name *name, uint16_t type)
+{
+	struct buf room = {0};
+	struct query *q = map_get(&s->queries, key_of(name, type, &room));
+
+	buf_done(&room);
+	/* Of a former configuration: its answer may differ. */
+	if (q && q->upstream != s->upstream) {
+		forget(q);
+		q = NULL;
+	}
+	return q;
+}
+
+static size_t open_queries(const struct resolver *s)
+{
+	size_t open = s->upstream->open;
+
+	for (const struct upstream *u = s->former; u; u = u->next)
+		open += u->open;
+	return open;
+}
+
+static void ask(struct resolver *s, struct channel *c, const struct ask *a,
+                const struct dns_name *name)
+{
+	struct query *q = find(s, name, a->resolve.type);
+	struct asker *k;
+	bool fresh = !q;
+
+	if (!q && open_queries(s) >= QUERIES) {
+		struct answer busy = answer_to(a, UNAVAILABLE,
+		                               BYTES("too many DNS questions are "
+		                                     "open"));
+
+		channel_answer(c, &busy);
+		return;
+	}
+	if (!q)
+		q = query_new(s, name, a->resolve.type);
+	k = NEW(struct asker);
+	*k = (struct asker){c, a->session, a->number, q->askers};
+	q->askers = k;
+	if (fresh)
+		start(q);
+}
+
+/* ---- health ---- */
+
+static void ask_health(struct resolver *s)
+{
+	struct dns_name root = {.len = 1};
+	struct query *q = find(s, &root, DNS_SOA);
+	bool fresh = !q;
+
+	if (!q)
+		q = query_new(s, &root, DNS_SOA);
+	q->health = true;
+	if (fresh)
+		start(q);
+}
+
+static void set_health(struct resolver *s, int health, struct bytes why)
+{
+	static const char *const events[] = {"", "dns-works", "dns-insecure", "dns-failed"};
+	bool changed = s->health != (unsigned)health;
+
+	s->health = health;
+	snprintf(s->health_why, sizeof(s->health_why), "%.*s", BYTES_ARG(why));
+	if (changed)
+		role_log(s->role, events[health], "%s", s->health_why);
+}
+
+static void say_health(struct resolver *s, const struct answer_resolve *r)
+{
+	bool dnssec = s->role->config->config->resolver_dnssec, good = r->status == DNS_FOUND;
+
+	if (good && (r->secure || !dnssec))
+		set_health(s, HEALTH_WORKS,
+		           dnssec ? BYTES("the root answers, proven by DNSSEC")
+		                  : BYTES("the root answers; DNSSEC is off by configuration"));
+	else if (good)
+		set_health(s, HEALTH_INSECURE,
+		           BYTES("the root's answers come without DNSSEC: what `resolver.forward` "
+		                 "names may not pass it on. DANE cannot be obeyed"));
+	else
+		set_health(s, HEALTH_FAILED, r->reason.len ? r->reason : BYTES("no root"));
+	if (s->health == HEALTH_WORKS) {
+		s->health_after = HEALTH_RETRY_MS;
+		loop_timer_set(s->health_timer, HEALTH_EVERY_MS);
+		return;
+	}
+	loop_timer_set(s->health_timer, s->health_after);
+	if (s->health_after < HEALTH_RETRY_MAX_MS)
+		s->health_after *= 2;
+}
+
+/* A UDP socket that is connected sends nothing: it only says whether there is a route (to a root server of IPv6). */
+static bool has_ip6_route(void)
+{
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(53)};
+	struct ip ip;
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool has;
+
+	if (ip_parse(BYTES("2001:503:ba3e::2:30"), &ip) != OK)
+		return false;
+	memcpy(&a.sin6_addr, ip.octets, 16);
+	has = fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0;
+	socket_close(&fd);
+	return has;
+}
+
+static bool names_ip6(const struct config_words *words)
+{
+	for (size_t i = 0; i < words->count; i++)
+		if (bytes_find_char(words->items[i], ':') != BYTES_NONE)
+			return true;
+	return false;
+}
+
+static bool wants_ip6(const struct resolver *s)
+{
+	const struct config *c = s->role->config->config;
+
+	return names_ip6(&c->resolver_forward) || names_ip6(&c->resolver_stub) || has_ip6_route();
+}
+
+static void on_health_time(void *context)
+{
+	struct resolver *s = context;
+	bool ip6 = wants_ip6(s);
+	struct why why;
+
+	/* The network came, or changed, after us. */
+	if (ip6 != s->ip6) {
+		s->ip6 = ip6;
+		if (renew(s, &why) != OK)
+			role_fail(s->role, &why);
+	}
+	ask_health(s);
+}
+
+static struct answer_resolve tell_health(const struct resolver *s)
+{
+	return (struct answer_resolve){
+	        .status = s->health == HEALTH_UNKNOWN  ? DNS_NO_DATA
+	                  : s->health == HEALTH_FAILED ? DNS_FAILED
+	                                               : DNS_FOUND,
+	        .secure = s->health == HEALTH_WORKS && s->role->config->config->resolver_dnssec,
+	        .reason = s->health == HEALTH_UNKNOWN ? BYTES("the root was not reached yet")
+	                                              : bytes_of_text(s->health_why),
+	};
+}
+
+/* ---- the role ---- */
+
+static void resolver_ask(struct role_context *r, struct channel *c, const struct ask *a)
+{
+	struct resolver *s = r->self;
+	struct answer answer;
+	struct dns_name name;
+
+	if (a->kind != ASK_RESOLVE || dns_name_parse(a->resolve.name, &name) != OK) {
+		answer = answer_to(a, INVALID, BYTES("that is no domain name"));
+		channel_answer(c, &answer);
+	} else if (bytes_equal(a->resolve.name, BYTES(DNS_HEALTH))) {
+		answer = answer_to(a, OK, (struct bytes){0});
+		answer.resolve = tell_health(s);
+		channel_answer(c, &answer);
+	} else {
+		ask(s, c, a, &name);
+	}
+}
+
+/* Nobody is there to be told. */
+static void resolver_peer_lost(struct role_context *r, struct channel *c)
+{
+	struct resolver *s = r->self;
+	struct map_entry *e;
+
+	for (size_t at = 0; (e = map_each(&s->queries, &at));) {
+		struct query *q = e->value;
+		struct asker **k = &q->askers, *gone;
+
+		while ((gone = *k)) {
+			if (gone->channel != c) {
+				k = &gone->next;
+				continue;
+			}
+			*k = gone->next;
+			memory_free(gone);
+		}
+	}
+}
+
+static ssize_t write_log(void *context, const char *text, size_t len)
+{
+	struct resolver *s = context;
+	struct bytes line = bytes_trim(bytes_of(text, len));
+	size_t tag = bytes_find(line, BYTES("] "));
+
+	/* "[1700000000] libunbound[17:0] error: ..." */
+	while (tag != BYTES_NONE) {
+		line = bytes_skip(line, tag + 2);
+		tag = bytes_find(line, BYTES("] "));
+	}
+	if (line.len > 0)
+		role_log(s->role, "unbound", "%.*s", BYTES_ARG(line));
+	return (ssize_t)len;
+}
+
+static FILE *open_log(struct resolver *s)
+{
+	FILE *f = fopencookie(s, "w", (cookie_io_functions_t){.write = write_log});
+
+	if (f)
+		setvbuf(f, NULL, _IOLBF, 1024);
+	return f;
+}
+
+/* Before the walls: the operator's system may know newer keys of the root than we do. */
+static void resolver_warm(struct role_context *r)
+{
+	struct resolver *s = NEW(struct resolver);
+	char line[4096];
+	FILE *f = fopen("/usr/share/dns/root.key", "re");
+
+	s->role = r;
+	r->self = s;
+	while (f && fgets(line, sizeof(line), f) && buf_len(&s->anchors) < ANCHORS_MAX)
+		buf_append_text(&s->anchors, line);
+	if (f)
+		fclose(f);
+}
+
+/* ---- ports: TCP is for answers that are too large for UDP ---- */
+
+enum { PORT = 53 };
+
+/* "ADDRESS@PORT", or "ADDRESS": 53. */
+static uint16_t port_of(struct bytes word)
+{
+	size_t at = bytes_find_last(word, '@');
+	uint64_t port;
+
+	return at != BYTES_NONE && bytes_to_u64(bytes_skip(word, at + 1), UINT16_MAX, &port) == OK
+	               ? (uint16_t)port
+	               : PORT;
+}
+
+static size_t add_ports(const struct config_words *words, uint16_t *ret, size_t count)
+{
+	for (size_t i = 0; i < words->count && count < ROLE_PORTS; i++)
+		ret[count++] = port_of(words->items[i]);
+	return count;
+}
+
+static size_t resolver_ports(const struct config *c, uint16_t *ret)
+{
+	size_t count = 0;
+
+	ret[count++] = PORT;
+	count = add_ports(&c->resolver_forward, ret, count);
+	return add_ports(&c->resolver_stub, ret, count);
+}
+
+static bool has_port(const struct resolver *s, uint16_t port)
+{
+	for (size_t i = 0; i < s->port_count; i++)
+		if (s->ports[i] == port)
+			return true;
+	return false;
+}
+
+/* Does the configuration name a port that our walls close? */
+static bool lacks_port(const struct resolver *s)
+{
+	uint16_t ports[ROLE_PORTS];
+	size_t count = resolver_ports(s->role->config->config, ports);
+
+	for (size_t i = 0; i < count; i++)
+		if (!has_port(s, ports[i]))
+			return true;
+	return false;
+}
+
+static enum result resolver_start(struct role_context *r, struct why *why)
+{
+	struct resolver *s = r->self;
+	enum result result;
+
+	s->sweep = (struct loop_task){.function = sweep, .context = s};
+	s->log = open_log(s);
+	s->base = resolver_loop_new(r->loop);
+	s->health_timer = loop_timer_new(r->loop, on_health_time, s);
+	s->health_after = HEALTH_RETRY_MS;
+	s->port_count = resolver_ports(r->config->config, s->ports);
+	s->ip6 = wants_ip6(s);
+	result = renew(s, why);
+	if (result == OK)
+		loop_timer_set(s->health_timer, 0);
+	return result;
+}
+
+static void resolver_config(struct role_context *r)
+{
+	struct resolver *s = r->self;
+	struct why why;
+
+	/* Walls stand for the life of a process: master makes a new one. */
+	if (r->walls.ports && lacks_port(s)) {
+		role_log(r, "resolver-again", "other ports need other walls");
+		role_stopped(r);
+		return;
+	}
+	s->ip6 = wants_ip6(s);
+	if (renew(s, &why) != OK)
+		role_log(r, "resolver-kept", "the former configuration stays: %s", why.text);
+	else
+		loop_timer_set(s->health_timer, 0);
+}
+
+static const struct role_ops ops = {
+        .warm = resolver_warm,
+        .start = resolver_start,
+        .ask = resolver_ask,
+        .peer_lost = resolver_peer_lost,
+        .config = resolver_config,
+};
+
+const struct role role_resolver = {
+        .name = "resolver",
+        .bit = RESOLVER,
+        .does = "asks the DNS: own recursion, DNSSEC, one cache",
+        .rights = SANDBOX_CONNECT | SANDBOX_DATAGRAM,
+        .ports = resolver_ports,
+        .ops = &ops,
+};
