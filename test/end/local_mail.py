@@ -6,6 +6,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 
 import pytest
 from instance import binary
@@ -71,7 +72,7 @@ def local(open_folder):
 
 class Scripted(threading.Thread):
     """Listens on DIR/run/submit.sock. plan: what to do with each connection, in order; the last one again and again.
-    "take"; "drop-after-dot": all is read, nothing is answered; "drop-in-data"; "drop-at-once"; or a dict of a
+    "take"; "drop-after-dot": all is read, nothing is answered; "drop-in-data"; "drop-at-once"; "drop-deaf"; or a dict of a
     command's first word to the reply."""
 
     def __init__(self, folder, plan, features=("SIZE 1000000", "8BITMIME", "DSN", "SMTPUTF8", "LIMITS RCPTMAX=5", "XKEY")):
@@ -110,6 +111,9 @@ class Scripted(threading.Thread):
             f.flush()
 
         say("220 mx.example.test")
+        if plan == "drop-deaf":  # what the client said is never read: its connection is reset
+            time.sleep(0.2)
+            return
         while line := f.readline():
             line = line.decode().rstrip("\r\n")
             word = line.split(" ")[0].split(":")[0].upper()
@@ -126,12 +130,12 @@ class Scripted(threading.Thread):
                 if plan == "drop-in-data":
                     f.readline()
                     return
-                content = b""
+                content = []
                 while (got := f.readline()) != b".\r\n":
                     if not got:
                         return
-                    content += got[1:] if got.startswith(b"..") else got
-                self.mails.append((envelope, content))
+                    content.append(got[1:] if got.startswith(b"..") else got)
+                self.mails.append((envelope, b"".join(content)))
                 envelope = []
                 if plan == "drop-after-dot":
                     return

@@ -223,13 +223,21 @@ def test_no_folder(commands, tmp_path):
 # ---- a server that comes and goes
 
 
-@pytest.mark.parametrize("trouble", ["drop-at-once", "drop-in-data", {"EHLO": "421 4.3.2 stopping"}, {"MAIL": "451 4.3.0 starting"},
+@pytest.mark.parametrize("trouble", ["drop-at-once", "drop-deaf", "drop-in-data", {"EHLO": "421 4.3.2 stopping"}, {"MAIL": "451 4.3.0 starting"},
                                      {".": "451 4.3.0 the store is away"}], ids=str)
 def test_trouble_is_tried_again(scripted, commands, trouble):
     s = scripted(trouble, trouble, "take")
     done = commands.run(s.folder, "-v", "ken", stdin="Subject: x\n\nb\n")
     assert (done.returncode, done.stdout) == (OK, b"0badcafe\n"), done.stderr
     assert s.connections == 3  # each is made use of
+
+
+def test_a_big_mail_is_tried_again(scripted, commands):
+    """Where the socket was full when the connection broke: the next one is as good as any."""
+    s = scripted("drop-in-data", "take")
+    done = commands.run(s.folder, "--wait", "20s", "ken", stdin="Subject: x\n\n" + ("x" * 70 + "\n") * 40000)
+    assert done.returncode == OK, done.stderr
+    assert s.connections == 2 and len(s.mails[0][1]) > 40000 * 72
 
 
 def test_a_lost_answer_is_asked_for_again_under_the_same_key(scripted, commands):
