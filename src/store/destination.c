@@ -283,11 +283,15 @@ static void fill_done(struct store *s, struct destination *d, const struct filli
 		d->window = memory_resize(d->window, d->size * sizeof(*d->window));
 	}
 	for (; rows.len; rows = bytes_skip(rows, sizeof(struct lane_hint))) {
+		const struct claim *c;
 		struct lane_hint h;
 
 		memcpy(&h, rows.ptr, sizeof(h));
-		if (!map_get_u64(&s->queue->claims, h.id))
+		c = map_get_u64(&s->queue->claims, h.id);
+		if (!c)
 			d->window[d->count++] = h;
+		else if (c->lease == 0)
+			d->more = true; /* the writer has it, and may let it be */
 	}
 	destination_offer(s, d);
 	s->queue_moved = true;

@@ -288,7 +288,9 @@ bool store_read_step(struct store *s, unsigned reader)
 	j->later = false;
 	result = read_result(s, j, j->run(s, j, &why), &why);
 	store_hold(s);
-	if (j->waits) {
+	if (j->waits && j->life != s->lives[peer_slot(j->from)]) {
+		job_free(s, j); /* a dead one's: it must be given nothing */
+	} else if (j->waits) {
 		job_put_first(j->waits, j);
 		j->waits = NULL;
 	} else if (j->later) {
