@@ -96,6 +96,27 @@ static const struct cli_command commands[] = {
          "A (the default), AAAA, MX, TXT, TLSA ... or a number. Exit 1: nobody knows, or it is "
          "forged.",
          cli_resolve},
+        {"dkim", "add", "DOMAIN", 1, 1, FOLDER, "--rsa --ed25519",
+         "make DKIM keys for a domain and print the records to publish\nWithout an option one of "
+         "each "
+         "kind. They sign nothing until: hikyaku dkim use DOMAIN",
+         cli_dkim_add},
+        {"dkim", "list", "[DOMAIN]", 0, 1, LISTING, "",
+         "list DKIM keys: new (not used yet), signs, old (still published)\nWith --json also the record "
+         "to publish.",
+         cli_dkim_list},
+        {"dkim", "use", "DOMAIN [SELECTOR]", 1, 2, FOLDER, "",
+         "sign with a key from now on, without SELECTOR with all new ones\nThe key of its kind "
+         "that "
+         "signed before is old then.",
+         cli_dkim_use},
+        {"dkim", "rotate", "DOMAIN", 1, 1, FOLDER, "--finish --unchecked",
+         "replace a domain's keys: first make new ones, then --finish\n--finish looks whether the "
+         "DNS "
+         "shows the new records (not with --unchecked) and signs with them.",
+         cli_dkim_rotate},
+        {"dkim", "remove", "DOMAIN SELECTOR", 2, 2, FOLDER, "--force",
+         "delete a key; one that signs only with --force", cli_dkim_remove},
         {"status", NULL, "", 0, 0, LISTING, "", "say how the server is", cli_status},
         {"reload", NULL, "", 0, 0, FOLDER, "",
          "read the configuration again; returns when all roles have taken it\nOn an error the old "

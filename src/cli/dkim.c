@@ -16,16 +16,12 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "config/config.h"
+#include "dns/dns.h"
 #include "roles/config_reader.h"
 #include "roles/dkim_folder.h"
 #include "sys/clock.h"
 
-enum {
-	TXT = 16,
-	STRING_MAX = 255,
-	RSA_BIT = 1 << DKIM_RSA_SHA256,
-	ED25519_BIT = 1 << DKIM_ED25519_SHA256
-};
+enum { STRING_MAX = 255, RSA_BIT = 1 << DKIM_RSA_SHA256, ED25519_BIT = 1 << DKIM_ED25519_SHA256 };
 
 struct work {
 	struct cli *c;
@@ -419,12 +415,19 @@ static enum result look_up(struct work *w, struct client *client, const struct d
 	struct arena *arena = &w->c->arena;
 	struct bytes name = arena_printf(arena, "%.*s._domainkey.%.*s", BYTES_ARG(k->selector),
 	                                 BYTES_ARG(w->domain));
-	struct ask a = {.kind = ASK_RESOLVE, .number = 1, .resolve = {.name = name, .type = TXT}};
+	struct ask a = {
+	        .kind = ASK_RESOLVE, .number = 1, .resolve = {.name = name, .type = DNS_TXT}};
 	struct answer answer;
 	struct wire records;
 
 	if (client_ask(client, &a, &answer, &w->why) != OK)
-		return UNAVAILABLE;
+		return why_set(&w->why, UNAVAILABLE,
+		               "DNS could not be asked; --unchecked goes on without");
+	if (answer.resolve.status >= DNS_FAILED && answer.resolve.status <= DNS_BOGUS)
+		return why_set(&w->why, UNAVAILABLE, "%.*s: %s (%.*s); --unchecked goes on without",
+		               BYTES_ARG(name),
+		               dns_status_name((enum dns_status)answer.resolve.status),
+		               BYTES_ARG(answer.resolve.reason));
 	records = wire_of(answer.resolve.records);
 	while (!wire_end(&records)) {
 		struct bytes text = txt_of(wire_block(&records), arena);
@@ -434,9 +437,8 @@ static enum result look_up(struct work *w, struct client *client, const struct d
 	}
 	return why_set(&w->why, NOT_FOUND,
 	               "%.*s does not show this key yet; publish it, or wait for the old answer to "
-	               "run out%s%.*s",
-	               BYTES_ARG(name), answer.resolve.reason.len ? ": " : "",
-	               BYTES_ARG(answer.resolve.reason));
+	               "run out",
+	               BYTES_ARG(name));
 }
 
 static enum result check_published(struct work *w)
@@ -453,8 +455,6 @@ static enum result check_published(struct work *w)
 		if (w->keys.items[i].state == DKIM_KEY_NEW)
 			r = look_up(w, client, &w->keys.items[i]);
 	client_close(&client);
-	if (r == UNAVAILABLE)
-		return why_set(&w->why, r, "DNS could not be asked; --unchecked goes on without");
 	return r;
 }
 
