@@ -282,7 +282,7 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                          .what_to_do =
                                  "1. What is published, and what should be: hikyaku -C DIR dns "
                                  "{key}\n"
-                                 "2. Are there keys that sign? hikyaku -C DIR dkim list {key}\n"
+                                 "2. Are there keys that sign? hikyaku -C DIR dkim list\n"
                                  "[3. What the provider says about it: {link}\n]"
                                  "4. Then: hikyaku -C DIR queue retry",
                          .request = "[To: {mail}\n]"
@@ -319,7 +319,7 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                  "メールには影響ありません。",
                          .what_to_do = "1. 公開されている記録と、あるべき記録を比べる: hikyaku -C "
                                        "DIR dns {key}\n"
-                                       "2. 署名する鍵があるか: hikyaku -C DIR dkim list {key}\n"
+                                       "2. 署名する鍵があるか: hikyaku -C DIR dkim list\n"
                                        "[3. 先方の説明: {link}\n]"
                                        "4. その後: hikyaku -C DIR queue retry",
                          .request = "[宛先: {mail}\n]"
@@ -349,8 +349,8 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                   "{selector}.]",
                          .cost = "Mail goes out; large providers may take it for spam or refuse "
                                  "it.",
-                         .what_to_do = "1. Make keys: hikyaku -C DIR dkim make {key}\n"
-                                       "2. Publish what this prints: hikyaku -C DIR dns {key}",
+                         .what_to_do = "1. Make keys: hikyaku -C DIR dkim add {key}\n"
+                                       "2. Publish what this prints; then: hikyaku -C DIR dkim use {key}",
                  },
                  {
                          .title = "{key} からのメールが DKIM 署名なしで送られています",
@@ -359,8 +359,8 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                          .cost = "メールは送られますが、大手プロバイダーに迷惑メールとみなされたり"
                                  "、拒否"
                                  "されたりすることがあります。",
-                         .what_to_do = "1. 鍵を作る: hikyaku -C DIR dkim make {key}\n"
-                                       "2. 表示される記録を公開する: hikyaku -C DIR dns {key}",
+                         .what_to_do = "1. 鍵を作る: hikyaku -C DIR dkim add {key}\n"
+                                       "2. 表示される記録を公開してから: hikyaku -C DIR dkim use {key}",
                  }},
         [INCIDENT_DESTINATION] =
                 {"destination",
