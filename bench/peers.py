@@ -312,7 +312,7 @@ class PostfixHost(Postfix):
         text = text.replace("mynetworks = 127.0.0.0/8", "mynetworks =")
         text = text.replace("inet_interfaces = 127.0.0.1", "inet_interfaces = all")
         text += (f"smtpd_tls_security_level = may\nsmtpd_tls_cert_file = /etc/{conf}/cert.pem\n"
-                 f"smtpd_tls_key_file = /etc/{conf}/key.pem\nsmtpd_tls_loglevel = 1\n{self.extra}\n")
+                 f"smtpd_tls_key_file = /etc/{conf}/key.pem\nsmtpd_tls_loglevel = 1\nsmtpd_tls_received_header = yes\n{self.extra}\n")
         write(root / "etc" / conf / "main.cf", text)
         write(root / "etc" / conf / "master.cf", MASTER_CF.format(port=f"{self.address}:{self.port}"))
         write(root / "etc" / conf / "mailboxes", f"@{self.domain} {self.domain}/\n")
