@@ -102,6 +102,7 @@ void world_begin(struct world *w, uint64_t seed)
 {
 	*w = (struct world){.seed = seed, .random = seed * 2 + 1, .now = 1700000000000};
 	w->disk = disk_new(seed);
+	w->ledger_disk = disk_new(seed + 1);
 	w->config = config_of(w);
 	for (unsigned a = 0; a < ACCOUNTS; a++)
 		for (unsigned b = 0; b < 3; b++)
@@ -118,6 +119,7 @@ void world_end(struct world *w)
 	if (w->store)
 		world_close(w);
 	disk_free(&w->disk);
+	disk_free(&w->ledger_disk);
 	config_free(&w->config);
 	arena_done(&w->arena);
 }
@@ -137,6 +139,8 @@ static void steps(struct world *w)
 			store_write_step(w->store);
 		else
 			store_read_step(w->store, 0);
+		if (store_ledger_waits(w->store) && world_draw(w, 4) == 0)
+			store_ledger_step(w->store);
 	}
 }
 
@@ -521,6 +525,17 @@ static bool grant_all(struct world *w)
 	return true;
 }
 
+/* The ledger's disk dies of its own, now and then, and is there again at a later start. */
+static struct file_system *ledger_files(struct world *w)
+{
+	if (disk_is_off(w->ledger_disk))
+		disk_power_cycle(w->ledger_disk);
+	else
+		disk_process_end(w->ledger_disk);
+	disk_cut_after(w->ledger_disk, world_chance(w, 25) ? 1 + world_draw(w, 200) : 0);
+	return disk_files(w->ledger_disk);
+}
+
 bool world_open(struct world *w)
 {
 	struct store_options o = {
@@ -530,6 +545,7 @@ bool world_open(struct world *w)
 	enum result r;
 
 	o.group_jobs = 1 + (unsigned)world_draw(w, 6);
+	o.ledger = ledger_files(w);
 	for (unsigned i = 0; i < sizeof(o.seed); i++)
 		o.seed[i] = (uint8_t)world_draw(w, 256);
 	w->now += 1 + (time_ms)world_draw(w, w->quick ? 500 : 60000);

@@ -11,6 +11,7 @@ enum { OPS = 8 };
 struct world {
 	uint64_t seed, random;
 	struct disk *disk;
+	struct disk *ledger_disk; /* fails by itself: nothing may depend on it */
 	struct config *config;
 	struct store *store; /* NULL: down */
 	time_ms now;
