@@ -26,7 +26,7 @@ static unsigned number(struct message *m, size_t octets)
 {
 	unsigned value = 0;
 
-	if (m->bad || m->all.len - m->at < octets) {
+	if (m->bad || m->at > m->all.len || m->all.len - m->at < octets) {
 		m->bad = true;
 		return 0;
 	}

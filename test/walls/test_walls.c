@@ -58,6 +58,11 @@ static bool make_socket(void)
 	return socket(AF_INET, SOCK_STREAM, 0) >= 0;
 }
 
+static bool make_datagram_socket(void)
+{
+	return socket(AF_INET, SOCK_DGRAM, 0) >= 0;
+}
+
 static bool connect_out(void)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
@@ -166,6 +171,7 @@ static const struct attempt attempts[] = {
         {"open its own program", open_own_binary, true, false, 0},
         {"make a file", make_file, true, true, 0},
         {"remove a file", remove_file, true, false, 0},
+        {"make a UDP socket", make_datagram_socket, true, false, SANDBOX_DATAGRAM},
         {"make a socket", make_socket, true, false, SANDBOX_CONNECT},
         {"connect", connect_out, true, false, SANDBOX_CONNECT},
         {"connect a socket it has", connect_spare, true, false, SANDBOX_CONNECT},
@@ -355,6 +361,12 @@ static void the_rows_keep_the_promises(void **state)
 		assert_false(!front && r->rights & SANDBOX_ACCEPT);
 		assert_false(r->rights & SANDBOX_MASTER);
 		assert_false(r->bit != STORE && r->rights & SANDBOX_WRITE);
+		/* Who reaches the network has neither files nor anybody's connections. */
+		assert_false(!(r->bit & (RESOLVER | COURIER)) &&
+		             r->rights & (SANDBOX_CONNECT | SANDBOX_DATAGRAM));
+		assert_false(r->rights & (SANDBOX_CONNECT | SANDBOX_DATAGRAM) &&
+		             (r->folders[0].name || r->rights & SANDBOX_ACCEPT));
+		assert_false(r->bit != RESOLVER && r->rights & SANDBOX_DATAGRAM);
 	}
 }
 

@@ -370,6 +370,89 @@ static void connecting_is_tcp_only(void **state)
 	assert_int_not_equal(behind(SANDBOX_CONNECT, open_passwd), DID_IT);
 }
 
+/* UDP, and TCP to the ports that are named where the kernel can tell; TCP Fast Open is no way around them. */
+static uint16_t open_port;
+
+static int ports_probe(probe *p, bool kernel_has_ports)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		const uint16_t ports[] = {53, open_port};
+		struct sandbox s = {.rights = SANDBOX_CONNECT | SANDBOX_DATAGRAM,
+		                    .ports = ports,
+		                    .port_count = open_port ? 2 : 1};
+		struct sandbox_report report;
+		struct why why;
+
+		if (sandbox_enter(&s, &report, &why) != OK || report.ports != kernel_has_ports)
+			_exit(NO_WALLS);
+		_exit(p());
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_false(WIFEXITED(status) && WEXITSTATUS(status) == NO_WALLS);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : KILLED;
+}
+
+static struct sockaddr_in there;
+
+static int connect_target(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	return result_of(connect(fd, (struct sockaddr *)&there, sizeof(there)));
+}
+
+static int fast_open_target(void)
+{
+	struct iovec part = {(void *)(uintptr_t) "x", 1};
+	struct msghdr m = {.msg_name = &there,
+	                   .msg_namelen = sizeof(there),
+	                   .msg_iov = &part,
+	                   .msg_iovlen = 1};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (sendto(fd, "x", 1, MSG_FASTOPEN, (struct sockaddr *)&there, sizeof(there)) == 1)
+		return DID_IT;
+	return result_of(sendmsg(fd, &m, MSG_FASTOPEN));
+}
+
+static int send_datagram(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	return result_of(sendto(fd, "x", 1, 0, (struct sockaddr *)&there, sizeof(there)));
+}
+
+static void resolving_is_udp_and_tcp_to_its_ports(void **state)
+{
+	socklen_t len = sizeof(there);
+	int server = socket(AF_INET, SOCK_STREAM, 0);
+	struct sandbox_report report;
+	bool ports;
+
+	(void)state;
+	sandbox_probe(&report);
+	ports = report.ports;
+	there = (struct sockaddr_in){.sin_family = AF_INET};
+	there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(server, (struct sockaddr *)&there, sizeof(there)), 0);
+	assert_int_equal(listen(server, 5), 0);
+	assert_int_equal(getsockname(server, (struct sockaddr *)&there, &len), 0);
+	open_port = 0;
+	assert_int_equal(ports_probe(connect_target, ports), ports ? EACCES : DID_IT);
+	assert_int_not_equal(ports_probe(fast_open_target, ports), DID_IT);
+	assert_int_equal(ports_probe(send_datagram, ports), DID_IT);
+	assert_int_not_equal(ports_probe(make_unix, ports), DID_IT);
+	assert_int_not_equal(ports_probe(listen_there, ports), DID_IT);
+	assert_int_not_equal(ports_probe(execute, ports), DID_IT);
+	assert_int_not_equal(ports_probe(open_passwd, ports), DID_IT);
+	open_port = ntohs(there.sin_port);
+	assert_int_equal(ports_probe(connect_target, ports), DID_IT);
+	close(server);
+}
+
 static void master_may_not_trace(void **state)
 {
 	(void)state;
@@ -457,6 +540,7 @@ int main(void)
 	        cmocka_unit_test(landlock_keeps_other_folders_closed),
 	        cmocka_unit_test(threads_need_their_right),
 	        cmocka_unit_test(connecting_is_tcp_only),
+	        cmocka_unit_test(resolving_is_udp_and_tcp_to_its_ports),
 	        cmocka_unit_test(master_may_not_trace),
 	        cmocka_unit_test(without_landlock_seccomp_stands_alone),
 	        cmocka_unit_test(sockets_do_only_what_they_are_for),
