@@ -8,6 +8,7 @@ import subprocess
 
 import instance
 from instance import wait_for
+from zones import Zones
 
 
 def keys(h, *args):
@@ -73,6 +74,30 @@ def test_rotation(fresh):
         h.cli("dkim", "remove", h.domain, selector)
     assert set(keys(h)) == fresh_ones
     assert wait_for(lambda: h.log_text().rstrip().count("dkim=2") >= 2)
+
+
+def test_finish_asks_the_dns(fresh, tmp_path):
+    """The lines that rotate prints go into a zone as they are; only what the DNS then shows is signed with."""
+    with Zones(tmp_path / "zones") as zones:
+        zones.zone("example.test", "@ A 127.0.0.1", denial=1)
+        zones.start()
+        h = fresh(settings=zones.settings())
+        first = set(keys(h))
+        lines = [one for one in h.cli("dkim", "rotate", h.domain).stdout.splitlines() if "_domainkey" in one]
+        assert len(lines) == 2
+        done = h.cli("dkim", "rotate", h.domain, "--finish", check=False)
+        assert done.returncode == 1 and "does not show this key yet" in done.stderr
+        # One of two is not enough.
+        zones.zone("example.test", "@ A 127.0.0.1\n" + lines[0], denial=1)
+        zones.reload()
+        # The denial of the first one runs out; then it is the second one that is missed.
+        assert wait_for(lambda: lines[1].split(".")[0] in
+                        h.cli("dkim", "rotate", h.domain, "--finish", check=False).stderr, 20, 0.3)
+        assert {s for s, row in keys(h).items() if row["state"] == "signs"} == first
+        zones.zone("example.test", "@ A 127.0.0.1\n" + "\n".join(lines), denial=1)
+        zones.reload()
+        assert wait_for(lambda: h.cli("dkim", "rotate", h.domain, "--finish", check=False).returncode == 0, 20, 0.3)
+        assert {s for s, row in keys(h).items() if row["state"] == "signs"} == set(keys(h)) - first
 
 
 def test_one_kind_is_enough(tmp_path):
