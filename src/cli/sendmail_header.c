@@ -187,14 +187,7 @@ static bool is_resent(struct bytes header)
 static void put_field(struct sendmail *s, const struct header_field *f, struct bytes domain,
                       struct bytes own, struct buf *out)
 {
-	size_t before = f->whole.len - bytes_skip(f->whole, f->name.len).len;
-	size_t colon = bytes_find_char(f->whole, ':');
-
-	if (colon == BYTES_NONE || before > colon) {
-		buf_append(out, f->whole);
-		return;
-	}
-	buf_append(out, bytes_first(f->whole, colon + 1));
+	buf_append(out, bytes_first(f->whole, bytes_find_char(f->whole, ':') + 1));
 	sendmail_header_qualify(f->value, domain, s->user, own, out);
 	buf_append_text(out, "\r\n");
 }

@@ -19,7 +19,11 @@ static size_t rows_of(struct bytes rows)
 	return count;
 }
 
-static enum result list_queue(struct client *client, struct buf *rows, struct why *why)
+enum { LISTED = 4 * 1024 * 1024 }; /* octets of rows: some ten thousand */
+
+/* *ret_more: there are more than are listed. */
+static enum result list_queue(struct client *client, struct buf *rows, bool *ret_more,
+                              struct why *why)
 {
 	struct ask a = {.kind = ASK_ADMIN, .admin.verb = ADMIN_QUEUE_LIST};
 	struct answer answer;
@@ -31,13 +35,14 @@ static enum result list_queue(struct client *client, struct buf *rows, struct wh
 			buf_append(rows, answer.admin.rows);
 			a.admin.number = answer.admin.next;
 		}
-	} while (r == OK && a.admin.number != 0);
+	} while (r == OK && a.admin.number != 0 && buf_len(rows) < LISTED);
+	*ret_more = r == OK && a.admin.number != 0;
 	return r;
 }
 
-static uint64_t octets_of(struct bytes rows)
+/* The sum of all numbers behind a key. */
+static uint64_t sum_of(struct bytes rows, struct bytes key)
 {
-	static const struct bytes key = BYTES("\"size\":");
 	uint64_t total = 0, n;
 	size_t at;
 
@@ -53,20 +58,40 @@ static uint64_t octets_of(struct bytes rows)
 	return total;
 }
 
+/* How many there are in all, where not all are listed. */
+static uint64_t count_all(struct client *client)
+{
+	static const struct bytes keys[] = {BYTES("\"queue_ready\":"), BYTES("\"queue_carry\":"),
+	                                    BYTES("\"queue_held\":"), BYTES("\"queue_parked\":")};
+	struct ask a = {.kind = ASK_ADMIN, .admin.verb = ADMIN_STATUS};
+	struct answer answer;
+	uint64_t count = 0;
+
+	if (client_ask(client, &a, &answer, NULL) == OK)
+		for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+			count += sum_of(answer.admin.rows, keys[i]);
+	return count;
+}
+
 /* The last line is what monitors look for in Postfix's mailq. */
-static void print_queue(struct bytes rows)
+static void print_queue(struct client *client, struct bytes rows, bool more)
 {
 	static const struct cli_command command = {.group = "queue", .verb = "list"};
+	static const struct bytes size = BYTES("\"size\":");
 	struct cli c = {.command = &command};
-	size_t count = rows_of(rows);
+	uint64_t count = rows_of(rows), all = more ? count_all(client) : count;
 
 	if (count == 0) {
 		puts("Mail queue is empty");
 		return;
 	}
 	cli_print_rows(&c, rows);
-	printf("-- %llu Kbytes in %zu Request%s.\n", (unsigned long long)(octets_of(rows) / 1024),
-	       count, count == 1 ? "" : "s");
+	if (more)
+		puts("... and more: hikyaku -C DIR queue list");
+	count = all > count ? all : count;
+	printf("-- %llu Kbytes in %llu Request%s.\n",
+	       (unsigned long long)(sum_of(rows, size) / 1024), (unsigned long long)count,
+	       count == 1 ? "" : "s");
 }
 
 static int exit_of(enum result r)
@@ -80,11 +105,12 @@ int sendmail_mailq(struct sendmail *s)
 	struct buf rows = {0};
 	struct why why;
 	enum result r = client_open(s->directory, &client, &why);
+	bool more = false;
 
 	if (r == OK)
-		r = list_queue(client, &rows, &why);
+		r = list_queue(client, &rows, &more, &why);
 	if (r == OK)
-		print_queue(buf_bytes(&rows));
+		print_queue(client, buf_bytes(&rows), more);
 	else
 		sendmail_fail(s, 0, "%s", why.text);
 	client_close(&client);
