@@ -36,6 +36,7 @@ static void speak(struct spoken *s, const json_t *row)
 	if (buf_len(&facts) && facts.ptr[facts.end - 1] != '\n')
 		buf_append_char(&facts, '\n');
 	incident_fact_put(&facts, "number", bytes_of_text(number));
+	incident_fact_put(&facts, "dir", bytes_of_text(s->c->directory));
 	incident_texts((unsigned)json_integer_value(json_object_get(row, "kind_number")),
 	               bytes_at(row, "key"), arena_copy(&s->arena, buf_bytes(&facts)),
 	               cli_speaks_japanese(s->c), &s->arena, &s->texts);

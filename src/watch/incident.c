@@ -69,6 +69,8 @@ static struct bytes value_of(const struct incident *i, struct bytes name)
 		return i->key;
 	if (bytes_equal(name, BYTES("number")))
 		return BYTES("ID");
+	if (bytes_equal(name, BYTES("dir")))
+		return BYTES("DIR");
 	return provider_value(i, name);
 }
 
@@ -136,6 +138,17 @@ static struct bytes text_of(const struct incident *i, const char *template, stru
 	return text;
 }
 
+/* The provider's postmaster may read one language or the other. */
+static struct bytes both_requests(const struct incident *i, const struct incident_words *first,
+                                  const struct incident_words *second, struct arena *arena)
+{
+	if (!first->request)
+		return (struct bytes){0};
+	struct bytes a = text_of(i, first->request, arena), b = text_of(i, second->request, arena);
+	return arena_printf(arena, "%.*s\n\n----------------------------------------\n\n%.*s",
+	                    BYTES_ARG(a), BYTES_ARG(b));
+}
+
 /* ---- what others call ---- */
 
 static const struct provider *provider_of(unsigned kind, struct bytes key, struct bytes facts)
@@ -149,8 +162,9 @@ void incident_texts(unsigned kind, struct bytes key, struct bytes facts, bool ja
                     struct arena *arena, struct incident_texts *ret)
 {
 	unsigned row = kind < INCIDENT_KINDS ? kind : INCIDENT_NONE;
-	const struct incident_words *w = japanese ? &incident_text_rows[row].japanese
-	                                          : &incident_text_rows[row].english;
+	const struct incident_words *english = &incident_text_rows[row].english,
+	                            *other = &incident_text_rows[row].japanese,
+	                            *w = japanese ? other : english;
 	struct incident i = {kind, key, facts, provider_of(kind, key, facts)};
 
 	*ret = (struct incident_texts){
@@ -158,7 +172,7 @@ void incident_texts(unsigned kind, struct bytes key, struct bytes facts, bool ja
 	        .cause = text_of(&i, w->cause, arena),
 	        .cost = text_of(&i, w->cost, arena),
 	        .what_to_do = text_of(&i, w->what_to_do, arena),
-	        .request = text_of(&i, w->request, arena),
+	        .request = both_requests(&i, w, japanese ? english : other, arena),
 	        .link = arena_copy(arena, value_of(&i, BYTES("link"))),
 	};
 }

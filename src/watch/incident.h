@@ -7,8 +7,9 @@
  *	incident_texts(INCIDENT_BLOCKED, BYTES("google"), facts, false, &arena, &t);
  *	printf("%.*s\n%.*s\n", BYTES_ARG(t.title), BYTES_ARG(t.what_to_do));
  *
- * Whoever reads a row adds the fact `number` (its id), which the commands in the texts name; "DIR" in
- * them is the server's folder. Facts that are missing leave a phrase out; nothing here fails. Unknown
+ * Whoever reads a row adds the facts `number` (its id) and `dir` (the server's folder), which the
+ * commands in the texts name; without them they say ID and DIR. Facts that are missing leave a phrase
+ * out; nothing here fails. Unknown
  * kinds (of a newer program) get a plain text. */
 #ifndef WATCH_INCIDENT_H
 #define WATCH_INCIDENT_H
@@ -68,7 +69,8 @@ struct incident_texts {
 	struct bytes
 	        what_to_do; /* steps, lines, each with the exact `hikyaku` command where there is one */
 	struct bytes
-	        request; /* BLOCKED and DOMAIN: a letter to the provider's postmaster; else empty */
+	        request; /* BLOCKED and DOMAIN: a letter to the provider's postmaster, in both languages,
+	                    the reader's first; else empty */
 	struct bytes link; /* where to ask; may be empty */
 };
 

@@ -29,13 +29,13 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                          .title = "Something is wrong: {key}",
                          .cause = "An incident of a kind that this program does not know.",
                          .cost = "Not known.",
-                         .what_to_do = "hikyaku -C DIR incidents show {number}",
+                         .what_to_do = "hikyaku -C {dir} incidents show {number}",
                  },
                  {
                          .title = "異常があります: {key}",
                          .cause = "このプログラムが知らない種類のインシデントです。",
                          .cost = "不明です。",
-                         .what_to_do = "hikyaku -C DIR incidents show {number}",
+                         .what_to_do = "hikyaku -C {dir} incidents show {number}",
                  }},
         [INCIDENT_BLOCKED] =
                 {"blocked",
@@ -54,16 +54,18 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                  "the block ends, all of it goes out by itself.",
                          .what_to_do =
                                  "1. Find out why: has somebody sent spam through this server? "
-                                 "hikyaku -C DIR sending shows who sent how much.\n"
+                                 "hikyaku -C {dir} sending shows who sent how much.\n"
                                  "2. Check what others see of this server (PTR, SPF, DKIM): "
-                                 "hikyaku -C DIR dns [!domain DOMAIN][{domain}]\n"
+                                 "hikyaku -C {dir} dns [!domain DOMAIN][{domain}]\n"
                                  "[3. Ask to be let in again: {link}\n]"
                                  "[!link 3. Ask the provider's postmaster to be let in again.\n]"
                                  "   A letter that you can send is below.[ Its page for senders: "
                                  "{site}]\n"
-                                 "4. See what waits: hikyaku -C DIR queue list incident:{number}\n"
-                                 "5. To try at once: hikyaku -C DIR queue retry incident:{number}\n"
-                                 "   Mail that cannot wait may take another way: hikyaku -C DIR "
+                                 "4. See what waits: hikyaku -C {dir} queue list "
+                                 "incident:{number}\n"
+                                 "5. To try at once: hikyaku -C {dir} queue retry "
+                                 "incident:{number}\n"
+                                 "   Mail that cannot wait may take another way: hikyaku -C {dir} "
                                  "queue "
                                  "redirect ID ADDRESS",
                          .request = REQUEST_TO_EN
@@ -74,7 +76,8 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                          "[  Your reply:    {reply}\n]"
                          "[  Reference:     {link}\n]"
                          "\n"
-                         "It carries the ordinary mail of people. We have checked it for misuse,\n"
+                         "Our server carries the ordinary mail of people. We have checked it for "
+                         "misuse,\n"
                          "and its PTR, SPF, DKIM and DMARC records are in place.\n"
                          "\n"
                          "Would you please lift the block, or tell us what we have to mend?\n"
@@ -99,16 +102,17 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                  "ブロックが解除されれば自動的にすべて送信します。",
                          .what_to_do =
                                  "1. 原因を調べる: このサーバーから迷惑メールが送られていないか。"
-                                 "hikyaku -C DIR sending で誰がどれだけ送ったか分かります。\n"
+                                 "hikyaku -C {dir} sending で誰がどれだけ送ったか分かります。\n"
                                  "2. 外から見た設定 (PTR、SPF、DKIM) を確認する: "
-                                 "hikyaku -C DIR dns [!domain DOMAIN][{domain}]\n"
+                                 "hikyaku -C {dir} dns [!domain DOMAIN][{domain}]\n"
                                  "[3. 解除を申請する: {link}\n]"
                                  "[!link 3. 先方の postmaster に解除を依頼する。\n]"
                                  "   依頼文は下にあります。[送信者向けページ: {site}]\n"
-                                 "4. 待っているメールを見る: hikyaku -C DIR queue list "
+                                 "4. 待っているメールを見る: hikyaku -C {dir} queue list "
                                  "incident:{number}\n"
-                                 "5. すぐに試す: hikyaku -C DIR queue retry incident:{number}\n"
-                                 "   急ぐメールは別の宛先に回せます: hikyaku -C DIR queue redirect "
+                                 "5. すぐに試す: hikyaku -C {dir} queue retry incident:{number}\n"
+                                 "   急ぐメールは別の宛先に回せます: hikyaku -C {dir} queue "
+                                 "redirect "
                                  "ID "
                                  "ADDRESS",
                          .request = REQUEST_TO_JA
@@ -155,8 +159,8 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                        "[!route 2. Until then name a smarthost: a `route` section "
                                        "with its "
                                        "host, and `fallback-route` in section `carry` of "
-                                       "etc/hikyaku.conf; then hikyaku -C DIR reload\n]"
-                                       "3. To see what waits: hikyaku -C DIR queue list",
+                                       "etc/hikyaku.conf; then hikyaku -C {dir} reload\n]"
+                                       "3. To see what waits: hikyaku -C {dir} queue list",
                  },
                  {
                          .title = "[state=closed 外向きの 25 番ポートが閉じられています]"
@@ -179,8 +183,8 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                  "`route` "
                                  "セクションと、`carry` セクションの `fallback-route`。その後 "
                                  "hikyaku -C "
-                                 "DIR reload\n]"
-                                 "3. 待っているメールを見る: hikyaku -C DIR queue list",
+                                 "{dir} reload\n]"
+                                 "3. 待っているメールを見る: hikyaku -C {dir} queue list",
                  }},
         [INCIDENT_SENDING] =
                 {"sending",
@@ -200,15 +204,15 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                  "out, nothing "
                                  "is deleted. Its mailbox works, and everybody else's mail goes "
                                  "on.",
-                         .what_to_do = "1. Look at what waits: hikyaku -C DIR queue list "
+                         .what_to_do = "1. Look at what waits: hikyaku -C {dir} queue list "
                                        "incident:{number}\n"
                                        "2. If the person did not write it: give the account a new "
                                        "password, "
-                                       "which also ends its sessions: hikyaku -C DIR account "
+                                       "which also ends its sessions: hikyaku -C {dir} account "
                                        "password {key}\n"
-                                       "   and delete what waits: hikyaku -C DIR queue remove "
+                                       "   and delete what waits: hikyaku -C {dir} queue remove "
                                        "incident:{number}\n"
-                                       "3. If it is theirs: hikyaku -C DIR incidents close "
+                                       "3. If it is theirs: hikyaku -C {dir} incidents close "
                                        "{number} lets it "
                                        "go out.",
                  },
@@ -226,15 +230,16 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                          .cost = "このアカウントの送信メールはここで待っています[ ({held} 通)]。"
                                  "外には出ず、削除もされません。受信と、他の人のメールには影響あり"
                                  "ません。",
-                         .what_to_do = "1. 待っているメールを確認する: hikyaku -C DIR queue list "
-                                       "incident:{number}\n"
-                                       "2. 本人のものでなければ、パスワードを変更する "
-                                       "(接続中のセッションも"
-                                       "終了します): hikyaku -C DIR account password {key}\n"
-                                       "   待っているメールを削除する: hikyaku -C DIR queue remove "
-                                       "incident:{number}\n"
-                                       "3. 本人のものなら: hikyaku -C DIR incidents close {number} "
-                                       "で送信されます。",
+                         .what_to_do =
+                                 "1. 待っているメールを確認する: hikyaku -C {dir} queue list "
+                                 "incident:{number}\n"
+                                 "2. 本人のものでなければ、パスワードを変更する "
+                                 "(接続中のセッションも"
+                                 "終了します): hikyaku -C {dir} account password {key}\n"
+                                 "   待っているメールを削除する: hikyaku -C {dir} queue remove "
+                                 "incident:{number}\n"
+                                 "3. 本人のものなら: hikyaku -C {dir} incidents close {number} "
+                                 "で送信されます。",
                  }},
         [INCIDENT_DNS] =
                 {"dns",
@@ -250,8 +255,8 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                  "1. Is the network there? Can this machine send to port 53, UDP "
                                  "and TCP?\n"
                                  "2. If it has to ask a certain resolver: `forward` in section "
-                                 "`resolver` of etc/hikyaku.conf, then hikyaku -C DIR reload\n"
-                                 "3. hikyaku -C DIR status shows when it works again.",
+                                 "`resolver` of etc/hikyaku.conf, then hikyaku -C {dir} reload\n"
+                                 "3. hikyaku -C {dir} status shows when it works again.",
                  },
                  {
                          .title = "名前解決ができません[: {name}]",
@@ -264,8 +269,8 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                        "に出られるか。\n"
                                        "2. 決まったリゾルバーを使う必要があれば: etc/hikyaku.conf "
                                        "の `resolver` "
-                                       "セクションに `forward` を書き、hikyaku -C DIR reload\n"
-                                       "3. hikyaku -C DIR status で回復を確認できます。",
+                                       "セクションに `forward` を書き、hikyaku -C {dir} reload\n"
+                                       "3. hikyaku -C {dir} status で回復を確認できます。",
                  }},
         [INCIDENT_DOMAIN] =
                 {"domain",
@@ -280,11 +285,11 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                  "back, unless this is mended.[ {held} mails wait.] Mail of other "
                                  "domains goes on.",
                          .what_to_do =
-                                 "1. What is published, and what should be: hikyaku -C DIR dns "
+                                 "1. What is published, and what should be: hikyaku -C {dir} dns "
                                  "{key}\n"
-                                 "2. Are there keys that sign? hikyaku -C DIR dkim list\n"
+                                 "2. Are there keys that sign? hikyaku -C {dir} dkim list\n"
                                  "[3. What the provider says about it: {link}\n]"
-                                 "4. Then: hikyaku -C DIR queue retry",
+                                 "4. Then: hikyaku -C {dir} queue retry",
                          .request = "[To: {mail}\n]"
                                     "Subject: Mail from {key} is refused\n"
                                     "\n"
@@ -318,10 +323,10 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                  "通。]他のドメインの"
                                  "メールには影響ありません。",
                          .what_to_do = "1. 公開されている記録と、あるべき記録を比べる: hikyaku -C "
-                                       "DIR dns {key}\n"
-                                       "2. 署名する鍵があるか: hikyaku -C DIR dkim list\n"
+                                       "{dir} dns {key}\n"
+                                       "2. 署名する鍵があるか: hikyaku -C {dir} dkim list\n"
                                        "[3. 先方の説明: {link}\n]"
-                                       "4. その後: hikyaku -C DIR queue retry",
+                                       "4. その後: hikyaku -C {dir} queue retry",
                          .request = "[宛先: {mail}\n]"
                                     "件名: {key} からのメールの受信拒否について\n"
                                     "\n"
@@ -349,8 +354,9 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                   "{selector}.]",
                          .cost = "Mail goes out; large providers may take it for spam or refuse "
                                  "it.",
-                         .what_to_do = "1. Make keys: hikyaku -C DIR dkim add {key}\n"
-                                       "2. Publish what this prints; then: hikyaku -C DIR dkim use {key}",
+                         .what_to_do = "1. Make keys: hikyaku -C {dir} dkim add {key}\n"
+                                       "2. Publish what this prints; then: hikyaku -C {dir} dkim "
+                                       "use {key}",
                  },
                  {
                          .title = "{key} からのメールが DKIM 署名なしで送られています",
@@ -359,8 +365,9 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                          .cost = "メールは送られますが、大手プロバイダーに迷惑メールとみなされたり"
                                  "、拒否"
                                  "されたりすることがあります。",
-                         .what_to_do = "1. 鍵を作る: hikyaku -C DIR dkim add {key}\n"
-                                       "2. 表示される記録を公開してから: hikyaku -C DIR dkim use {key}",
+                         .what_to_do =
+                                 "1. 鍵を作る: hikyaku -C {dir} dkim add {key}\n"
+                                 "2. 表示される記録を公開してから: hikyaku -C {dir} dkim use {key}",
                  }},
         [INCIDENT_DESTINATION] =
                 {"destination",
@@ -374,8 +381,8 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                  "{expires}.] Mail to other destinations goes on.",
                          .what_to_do =
                                  "1. Is it them? Most likely; it is tried again by itself.\n"
-                                 "2. Everything known about it: hikyaku -C DIR queue why @{key}\n"
-                                 "3. To try at once: hikyaku -C DIR queue retry @{key}",
+                                 "2. Everything known about it: hikyaku -C {dir} queue why @{key}\n"
+                                 "3. To try at once: hikyaku -C {dir} queue retry @{key}",
                  },
                  {
                          .title = "{key} に接続できません",
@@ -386,8 +393,8 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                  "に差出人に"
                                  "返送されます。]他の宛先には影響ありません。",
                          .what_to_do = "1. おそらく相手側の問題です。自動的に再送します。\n"
-                                       "2. 詳しい状況: hikyaku -C DIR queue why @{key}\n"
-                                       "3. すぐに試す: hikyaku -C DIR queue retry @{key}",
+                                       "2. 詳しい状況: hikyaku -C {dir} queue why @{key}\n"
+                                       "3. すぐに試す: hikyaku -C {dir} queue retry @{key}",
                  }},
         [INCIDENT_TLS] =
                 {"tls",
@@ -409,8 +416,8 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                  "1. Tell the destination's postmaster, in another way than by "
                                  "this "
                                  "mail.\n"
-                                 "2. Everything known about it: hikyaku -C DIR queue why @{key}\n"
-                                 "3. To try at once: hikyaku -C DIR queue retry @{key}",
+                                 "2. Everything known about it: hikyaku -C {dir} queue why @{key}\n"
+                                 "3. To try at once: hikyaku -C {dir} queue retry @{key}",
                  },
                  {
                          .title = "{key} への信頼できる TLS 接続が得られません",
@@ -425,8 +432,8 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                  "({queued} 通)]。"
                                  "自動的に再送し、期限までに送れなければ差出人に返送します。",
                          .what_to_do = "1. 相手の postmaster に、メール以外の方法で知らせる。\n"
-                                       "2. 詳しい状況: hikyaku -C DIR queue why @{key}\n"
-                                       "3. すぐに試す: hikyaku -C DIR queue retry @{key}",
+                                       "2. 詳しい状況: hikyaku -C {dir} queue why @{key}\n"
+                                       "3. すぐに試す: hikyaku -C {dir} queue retry @{key}",
                  }},
         [INCIDENT_SMARTHOST] =
                 {"smarthost",
@@ -438,8 +445,8 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                  "this.",
                          .what_to_do = "1. Check user name and password: section `route {key}` in "
                                        "etc/hikyaku.conf and keys/smarthost/{key}; then hikyaku -C "
-                                       "DIR reload\n"
-                                       "2. hikyaku -C DIR queue retry",
+                                       "{dir} reload\n"
+                                       "2. hikyaku -C {dir} queue retry",
                  },
                  {
                          .title = "経路 {key} の中継サーバーに拒否されています",
@@ -449,7 +456,7 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                  "ありません。",
                          .what_to_do = "1. ユーザー名とパスワードを確認する: etc/hikyaku.conf の "
                                        "`route {key}` と "
-                                       "keys/smarthost/{key}。その後 hikyaku -C DIR reload\n"
-                                       "2. hikyaku -C DIR queue retry",
+                                       "keys/smarthost/{key}。その後 hikyaku -C {dir} reload\n"
+                                       "2. hikyaku -C {dir} queue retry",
                  }},
 };

@@ -2,7 +2,7 @@
 #ifndef WATCH_TEXTS_H
 #define WATCH_TEXTS_H
 
-/* A template. {name} is the value of a fact, or of key, number, provider_name, link, site, mail (the
+/* A template. {name} is the value of a fact, or of key, number, dir, provider_name, link, site, mail (the
  * last four from policy/provider.h). [text] is left out unless every value in it is there;
  * [!name text] unless that one is missing; [name=value text] unless it is that. Brackets nest. */
 struct incident_words {

@@ -73,6 +73,8 @@ static void a_block_says_what_the_operator_needs(void **state)
 		assert_true(has(t.request, "2026-11-23T10:00:00Z"));
 		assert_true(has(t.request, "550 5.7.0 Blocked"));
 		assert_true(has(t.request, "icloudadmin@apple.com"));
+		assert_true(has(t.request, "Dear postmaster") && has(t.request, "ご担当者様"));
+		assert_true(bytes_starts(t.request, japanese ? BYTES("宛先") : BYTES("To: ")));
 		assert_bytes(t.link, BYTES("https://x.test/?ip=192.0.2.7"));
 	}
 	incident_texts(INCIDENT_BLOCKED, BYTES("icloud"), (struct bytes){0}, false, &arena, &t);
@@ -99,6 +101,17 @@ static void conditions_choose_phrases(void **state)
 	assert_true(has(t.title, "throttled"));
 	assert_true(has(t.cost, "route relay"));
 	assert_false(has(t.what_to_do, "fallback-route"));
+	arena_done(&arena);
+}
+
+static void commands_name_the_folder(void **state)
+{
+	struct arena arena = {0};
+	struct incident_texts t;
+
+	incident_texts(INCIDENT_DESTINATION, BYTES("x.test"), BYTES("dir=/srv/mail\n"), false,
+	               &arena, &t);
+	assert_true(has(t.what_to_do, "hikyaku -C /srv/mail queue why @x.test"));
 	arena_done(&arena);
 }
 
@@ -132,6 +145,7 @@ int main(void)
 	        cmocka_unit_test(every_kind_speaks_both_languages),
 	        cmocka_unit_test(a_block_says_what_the_operator_needs),
 	        cmocka_unit_test(conditions_choose_phrases),
+	        cmocka_unit_test(commands_name_the_folder),
 	        cmocka_unit_test(facts_are_lines),
 	        cmocka_unit_test(kinds_have_names),
 	};
