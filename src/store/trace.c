@@ -78,7 +78,7 @@ static void found_mail(struct trace *t, uint64_t mail, size_t clue, unsigned wei
 			return;
 		t->mails[t->mail_count++] = (struct trace_mail){.mail = mail, .at = at};
 		place = t->mail_count;
-		map_put_u64(&t->mail_places, mail, (char *)NULL + place);
+		map_put_u64(&t->mail_places, mail, (void *)place);
 	}
 	m = &t->mails[place - 1];
 	if (m->at < at)
