@@ -65,7 +65,7 @@ static enum bounce_weight weigh(const struct reply_judgement *j, struct bytes st
 	if (status.len > 0 && status.ptr[0] == '2')
 		return BOUNCE_OTHER;
 	if (j->class == REPLY_DOMAIN)
-		return is_row(j, "relay") ? BOUNCE_SOFT : BOUNCE_HARD;
+		return is_row(j, "relay") || is_row(j, "relay-first") ? BOUNCE_SOFT : BOUNCE_HARD;
 	if (j->class != REPLY_MAILBOX)
 		return BOUNCE_SOFT;
 	if (is_of(status, ".1.") && !is_of(status, ".1.8"))
