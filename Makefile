@@ -41,7 +41,7 @@ format:
 	@tools/format
 
 docs:
-	@tools/asks && tools/rfc && tools/roles && tools/replies && tools/floors --draw
+	@tools/asks && tools/reasons && tools/rfc && tools/roles && tools/replies && tools/floors --draw
 
 clean:
 	rm -rf build build-test build-fuzz

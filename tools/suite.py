@@ -95,6 +95,7 @@ def house():
     checks = [
         ("tools/floors", "floors"), ("tools/longest --check", "readable lengths"), ("tools/asks --check", "ask table"),
         ("tools/rfc --check", "RFC list"), ("tools/roles --check", "role table"), ("tools/replies --check", "reply table"),
+        ("tools/reasons --check", "reasons of the ledger"),
         ("tools/format --check", "format"),
     ]
     for command, what in checks:

@@ -728,6 +728,8 @@ enum result run_sender(struct store *s, struct job *j, struct why *why)
 	enum result result;
 	uint64_t incident;
 
+	if (j->owner == 0 && j->now - s->opened < GRACE_MS)
+		return why_set(why, UNAVAILABLE, "the store is starting");
 	text_lower(address, j->ask.sender.address.len);
 	ret->address = bytes_of(address, j->ask.sender.address.len);
 	store_hold(s);
