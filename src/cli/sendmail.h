@@ -50,7 +50,7 @@ struct sendmail {
 	bool from_header; /* -t */
 	bool dot_is_text; /* -i */
 	bool verbose;
-	bool in_header; /* sendmail_add takes what the header holds */
+	bool in_header;                   /* sendmail_add takes what the header holds */
 	const char *notify, *ret, *envid; /* DSN, as written; NULL: none */
 	time_ms wait_ms;                  /* -1: the option's */
 	struct sendmail_list recipients;

@@ -248,7 +248,7 @@ static bool wants_proxy(const struct front *f, const struct role_listener *l, co
 static void taken_in(struct listener *l, int fd, const struct socket_peer *peer)
 {
 	struct front *f = l->front;
-	bool proxy = wants_proxy(f, l->listener, &peer->ip);
+	bool proxy = l->protocol->protocol != ROLE_SUBMIT && wants_proxy(f, l->listener, &peer->ip);
 	char ip[IP_TEXT];
 
 	if (f->count >= f->generation->config->config->connections_total) {

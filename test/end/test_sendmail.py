@@ -5,9 +5,10 @@ import subprocess
 import time
 
 import pytest
+from instance import wait_for
 from local_mail import (CONFIG, DATAERR, NOBODY, NOHOST, NOPERM, NOUSER, OK, TEMPFAIL, UNAVAILABLE, USAGE, Scripted,
                         commands, local, open_folder, scripted)
-from talk import find, parse, subjects, token
+from talk import find, imap, parse, subjects, token
 
 pytestmark = pytest.mark.asan
 __all__ = ("commands", "local", "open_folder", "scripted", "Scripted")
@@ -405,6 +406,21 @@ def test_mail_to_others_is_queued(local, commands, root):
     listed = commands.run(local.dir, name="mailq").stdout.decode()
     assert "someone@elsewhere.org" in listed and done.stdout.decode().strip() in listed
     assert re.search(r"-- \d+ Kbytes in [1-9]\d* Requests?\.\n$", listed)
+
+
+def test_a_bounce_comes_back(local, commands, root):
+    """Sent as root@hostname to a domain that is none (.test, RFC 6761): the bounce finds the alias root."""
+    subject = token("bounced")
+    assert commands.run(local.dir, "someone@missing.test", stdin=f"Subject: {subject}\n\n").returncode == OK
+
+    def bounce():
+        c = imap(local)
+        c.select()
+        got = c.uid("SEARCH", "FROM", "MAILER-DAEMON", "TEXT", subject)[1][0]
+        c.logout()
+        return got
+
+    assert wait_for(bounce, 30, 0.3)
 
 
 def test_the_same_by_hikyaku(local):
