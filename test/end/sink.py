@@ -9,7 +9,7 @@
     "450 4.2.1 text"        that reply (of data: refuses it; of content: to the final dot)
     STALL                   nothing is said any more
     CLOSE, RESET, HALF      the connection is closed, reset, or shut down for writing
-    DRIP                    the right reply, an octet every tenth of a second
+    DRIP                    the right reply, an octet every 30 ms
     a function (session, argument) -> one of these, or None: as is right
 """
 import contextlib
@@ -57,7 +57,7 @@ class Session:
             return
         for i in range(len(data)):
             self.sock.sendall(data[i:i + 1])
-            if self.sink.stopping.wait(0.1):
+            if self.sink.stopping.wait(0.03):
                 raise Gone
 
     def line(self):
