@@ -3,7 +3,7 @@
 #include "base/text.h"
 #include "policy/provider.h"
 
-enum { TEXT_MAX = 1024, SHORT_WORD = 3, RETRY_MAX = 24 * 3600, PATIENT_TRIES = 2 };
+enum { TEXT_MAX = 1024, SHORT_WORD = 3, RETRY_MAX = 24 * 3600, SILENT_MAX = 8, PATIENT_TRIES = 2 };
 
 struct row {
 	const char *name;
@@ -272,7 +272,8 @@ static bool class_of_status(struct bytes status, enum reply_class *ret)
 	return false;
 }
 
-static enum reply_class class_of_code(unsigned code, enum reply_stage stage)
+/* `silent`: no words came with it. */
+static enum reply_class class_of_code(unsigned code, enum reply_stage stage, bool silent)
 {
 	if (code < 500)
 		return REPLY_TEMPORARY;
@@ -282,8 +283,8 @@ static enum reply_class class_of_code(unsigned code, enum reply_stage stage)
 		return REPLY_PROTOCOL;
 	if (code == 552)
 		return stage >= REPLY_AT_DATA ? REPLY_MAIL : REPLY_MAILBOX_FULL;
-	if (stage == REPLY_AT_RCPT)
-		return code == 550 || code == 551 || code == 553 ? REPLY_MAILBOX : REPLY_REFUSED;
+	if (stage == REPLY_AT_RCPT && silent && code != 554)
+		return REPLY_MAILBOX;
 	return stage >= REPLY_AT_DATA ? REPLY_MAIL : REPLY_PERMANENT;
 }
 
@@ -451,7 +452,7 @@ static enum reply_class classify(const struct reply_facts *f, struct bytes statu
 	if (row)
 		class = row->class;
 	else if (status.len == 0 || !class_of_status(status, &class))
-		*ret_name = "code", class = class_of_code(f->code, f->stage);
+		*ret_name = "code", class = class_of_code(f->code, f->stage, text.len < SILENT_MAX);
 	if (class == REPLY_PERMANENT && f->code < 500)
 		class = REPLY_TEMPORARY;
 	bool vague = class == REPLY_REFUSED || class == REPLY_PERMANENT ||

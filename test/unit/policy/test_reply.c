@@ -152,6 +152,13 @@ static void blocks_are_held(void **state)
 	         "554-IP address is black listed. 554 For explanation visit "
 	         "https://postmaster.gmx.net/en/error-messages?ip=192.0.2.7&c=bip",
 	         REPLY_OURS_ADDRESS, CARRY_HELD},
+	        {"outlook-com.olc.protection.outlook.com",
+	         "550 5.7.1 Service unavailable, Client host [192.0.2.9] blocked using Spamhaus.",
+	         REPLY_OURS_ADDRESS, CARRY_HELD},
+	        {"mx.example.co.jp",
+	         "554 5.7.1 Your access to submit messages to this e-mail system has been "
+	         "rejected.",
+	         REPLY_OURS_ADDRESS, CARRY_HELD},
 	        {"smtp-in.orange.fr",
 	         "550 5.2.0 Mail rejete. Mail rejected. 192.0.2.7 OFR006_102 Client host blocked "
 	         "for "
@@ -220,6 +227,16 @@ static void the_rest_is_told_apart(void **state)
 	        {"mx.example.net", "451 4.3.0 Something broke", REPLY_TEMPORARY, CARRY_DEFERRED},
 	        {"mx.example.net", "500 what", REPLY_PROTOCOL, CARRY_FAILED},
 	        {"mx.example.net", "250 2.1.5 Ok", REPLY_OK, CARRY_DELIVERED},
+	        {"mx.example.net",
+	         "554 5.7.1 [P4] Message blocked due to spam content in the message.", REPLY_MAIL,
+	         CARRY_FAILED},
+	        {"mx.example.net",
+	         "550 rejected because of policy: mail from this country is not taken",
+	         REPLY_PERMANENT, CARRY_FAILED},
+	        {"a.mail.protection.outlook.com",
+	         "550 5.7.64 TenantAttribution; Relay Access Denied", REPLY_DOMAIN, CARRY_FAILED},
+	        {"mx.softbank.ne.jp", "450 4.1.1 <ken@softbank.ne.jp>: Recipient address rejected",
+	         REPLY_MAILBOX, CARRY_DEFERRED},
 	        {"mx.example.net", "550 5.7.1 You may not post to this list", REPLY_REFUSED,
 	         CARRY_FAILED},
 	};
