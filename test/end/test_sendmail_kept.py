@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 
+import pytest
 from instance import wait_for
 from local_mail import DATAERR, OK, TEMPFAIL, commands, local, open_folder
 from talk import find, imap, subjects, token
@@ -119,6 +120,36 @@ def test_full_disk(fresh, small_disk, commands):
 
     assert wait_for(again, 30, 0.5)
     assert set(answered) <= set(subjects(h))
+
+
+def in_namespace(script, **options):
+    done = subprocess.run(["unshare", "-m", "sh", "-ec", "mount --make-rprivate /\n" + script], capture_output=True, text=True, timeout=90,
+                          **options)
+    if "mount:" in done.stderr or "unshare:" in done.stderr:
+        pytest.skip(done.stderr.strip())
+    return done
+
+
+def test_full_tmp(local, commands, tmp_path, root):
+    """Where a big message cannot be kept on disk it is kept in memory: what the server takes is bounded anyhow."""
+    subject = token("tmp")
+    done = in_namespace(f"mount -t tmpfs -o size=1500k none {tmp_path}\nexport TMPDIR={tmp_path}\n"
+                        f"{{ printf 'Subject: {subject}\\n\\n'; yes 0123456789 | head -n 500000; }} | {commands.path()} -C {local.dir} mari")
+    assert done.returncode == OK, done.stderr
+    assert find(local, subject, user="mari", seconds=30).count(b"0123456789\r\n") == 500000
+
+
+def test_folder_of_the_machine(local, commands, tmp_path, root):
+    """/etc/hikyaku/dir names the server's folder for programs that know nothing of it."""
+    subject = token("etc")
+    for name in ("up", "work"):
+        (tmp_path / name).mkdir()
+    env = {k: v for k, v in os.environ.items() if k != "HIKYAKU_DIR"}
+    done = in_namespace(f"mount -t overlay -o lowerdir=/etc,upperdir={tmp_path}/up,workdir={tmp_path}/work none /etc\n"
+                        f"mkdir /etc/hikyaku; echo {local.dir} > /etc/hikyaku/dir\n"
+                        f"printf 'Subject: {subject}\\n\\n' | {commands.path()} ken", env=env)
+    assert done.returncode == OK, done.stderr
+    assert find(local, subject)
 
 
 # ---- hostile input
