@@ -134,7 +134,8 @@ void destination_offer(struct store *s, struct destination *d)
 {
 	struct queue *u = s->queue;
 
-	if (d->in_ring || !has_some(d) || d->incident || d->not_before > s->now)
+	if (d->in_ring || !has_some(d) || d->incident || d->not_before > s->now ||
+	    d->pause > s->now)
 		return;
 	if (u->carry.ring.count >= RING_MAX) {
 		u->carry.more = u->carry.dirty = true;

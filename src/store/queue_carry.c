@@ -120,6 +120,24 @@ static struct batch *take_window(struct store *s, struct job *j, struct destinat
 	return b;
 }
 
+static bool provider_has_room(struct store *s, const struct destination *d)
+{
+	const struct provider_pace *p = d->provider.len
+	                                        ? map_get(&s->queue->carry.providers, d->provider)
+	                                        : NULL;
+
+	return !p || p->limit == 0 || p->open < p->limit;
+}
+
+/* It leaves the ring, where it would be in others' way, and comes back with the lanes. */
+static void rest_a_while(struct store *s, struct destination *d)
+{
+	d->pause = s->now + PROVIDER_PAUSE_MS;
+	d->more = true;
+	if (d->pause < s->queue->carry.pause)
+		s->queue->carry.pause = d->pause;
+}
+
 /* A batch for the job from the next destination in turn that has one; NULL: none now. */
 static struct batch *next_batch(struct store *s, struct job *j)
 {
@@ -129,11 +147,11 @@ static struct batch *next_batch(struct store *s, struct job *j)
 		struct destination *d = destination_turn(s);
 		struct batch *b;
 
+		if (!provider_has_room(s, d))
+			rest_a_while(s, d);
 		if (destination_room(s, d) == 0) {
-			if (d->incident || d->not_before > s->now)
+			if (d->incident || d->not_before > s->now || d->pause > s->now)
 				destination_rest(s, d);
-			else if (d->pause > s->now && d->pause < s->queue->carry.pause)
-				s->queue->carry.pause = d->pause;
 			continue;
 		}
 		b = take_window(s, j, d);
@@ -172,8 +190,10 @@ void carry_match(struct store *s)
 
 	if (!u->carriers.first)
 		return;
-	if (u->carry.pause <= s->now)
+	if (u->carry.pause <= s->now) {
 		u->carry.pause = TIME_NEVER;
+		u->carry.more = u->carry.dirty = true;
+	}
 	destinations_load(s);
 	while (u->carriers.first && !full(s)) {
 		struct job *j = job_take(&u->carriers);
@@ -451,9 +471,7 @@ enum result run_path(struct store *s, struct job *j, struct why *why)
 	if (!b->probe && p->limit && p->open >= p->limit) {
 		why_set(why, UNAVAILABLE, "%.*s has as many connections as it wants",
 		        BYTES_ARG(bytes_first(a->provider, 100)));
-		d->pause = s->now + PROVIDER_PAUSE_MS;
-		if (d->pause < s->queue->carry.pause)
-			s->queue->carry.pause = d->pause;
+		rest_a_while(s, d);
 		batch_end(s, b);
 		return UNAVAILABLE;
 	}

@@ -676,6 +676,47 @@ static void a_block_holds_and_releases(void **state)
 	rig_done(&r);
 }
 
+/* A provider that wants less gets less, for all its domains together; others do not wait for it. */
+static void a_busy_provider_is_asked_less(void **state)
+{
+	struct rig r = rig("");
+	struct got g[6];
+	struct ask a;
+	size_t n = 0;
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		char to[64];
+
+		snprintf(to, sizeof(to), "a@d%d.test", i);
+		mail_to(&r, to, NULL);
+		mail_to(&r, to, NULL);
+	}
+	for (int i = 0; i < 4; i++) {
+		assert_true(carry(&r, &g[i]));
+		assert_int_equal(path(&r, &g[i], "big.test").result, OK);
+	}
+	a = carried_ask(&g[0], CARRY_DEFERRED, "4.7.0", "421 too many connections");
+	a.carried.scope = CARRIED_BUSY;
+	a.carried.provider = BYTES("big.test");
+	assert_int_equal(rig_ask(&r, COURIER_PEER, a).result, OK); /* 4 were open: 2 now */
+	assert_true(carry(&r, &g[4]));                             /* not known to be of it yet */
+	assert_int_equal(path(&r, &g[4], "big.test").result, UNAVAILABLE);
+	assert_false(carry(&r, &g[4]));
+	mail_to(&r, "b@other.test", NULL);
+	courier_dies(&r);
+	later(&r, 3000);
+	while (n < 6 && carry(&r, &g[n])) {
+		struct answer p = path(&r, &g[n],
+		                       strcmp(g[n].destination, "other.test") == 0 ? "other.test"
+		                                                                   : "big.test");
+
+		n += p.result == OK;
+	}
+	assert_int_equal(n, 3); /* 2 of it, and the other */
+	rig_done(&r);
+}
+
 /* The operator closes the incident: what it held goes on. */
 static void a_closed_incident_releases(void **state)
 {
@@ -847,6 +888,7 @@ int main(void)
 	        cmocka_unit_test(the_urgent_one_goes_first),
 	        cmocka_unit_test(a_dead_host_costs_one_try_each_time),
 	        cmocka_unit_test(a_block_holds_and_releases),
+	        cmocka_unit_test(a_busy_provider_is_asked_less),
 	        cmocka_unit_test(a_closed_incident_releases),
 	        cmocka_unit_test(the_operator_says_which),
 	        cmocka_unit_test(many_entries_are_listed_and_changed_page_by_page),
