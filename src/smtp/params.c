@@ -363,9 +363,9 @@ static void offer_submission(struct smtp_server *s, struct buf *out)
 		buf_append_text(out, "\r\n");
 	}
 	if (o->hold_max_ms > 0) {
-		time_format_rfc3339((s->now + o->hold_max_ms) / 1000 * 1000, until);
-		buf_printf(out, "250-FUTURERELEASE %lld %s\r\n", (long long)o->hold_max_ms / 1000,
-		           until);
+		time_format_rfc3339(s->now + o->hold_max_ms, until);
+		buf_printf(out, "250-FUTURERELEASE %lld %.19sZ\r\n",
+		           (long long)o->hold_max_ms / 1000, until);
 	}
 	buf_append_text(out, "250-MT-PRIORITY\r\n250-DELIVERBY\r\n");
 	if (s->peer.local)
