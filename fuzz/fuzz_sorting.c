@@ -52,6 +52,8 @@ static void check_actions(struct bytes actions)
 
 static struct answer answer_for(struct world *w, const struct ask *a)
 {
+	static const struct bytes keys = BYTES("\0\0\0\2s1\0\1\0\0\0\0\0\0\0\0\0\0\0\0"
+	                                       "\0\0\0\2s2\1\1\0\0\0\0\0\0\0\0\0\0\0\0");
 	enum result result = w->kind || draw(w, 8) ? OK : (enum result)draw(w, RESULT_COUNT);
 	struct answer r = answer_to(a, result, (struct bytes){0});
 
@@ -68,6 +70,11 @@ static struct answer answer_for(struct world *w, const struct ask *a)
 		r.queue_read.chunk = bytes_first(bytes_skip(w->mail, (size_t)a->queue_read.offset),
 		                                 a->queue_read.len);
 		r.queue_read.total = w->mail.len;
+	} else if (a->kind == ASK_DKIM_KEYS) {
+		r.dkim_keys.keys = draw(w, 4) ? keys : w->mail;
+	} else if (a->kind == ASK_DKIM_SIGN) {
+		check(a->dkim_sign.digest.len == 32);
+		r.dkim_sign.signature = bytes_first(w->mail, 64);
 	} else if (a->kind == ASK_SPOOL) {
 		check(a->spool.chunk.len > 0 && a->spool.chunk.len <= LIMIT_CHUNK);
 	}
