@@ -120,12 +120,15 @@ static bool has_bare_ends(struct bytes header)
 
 /* ---- addresses without a domain ---- */
 
-static bool any_bare(const struct address *a)
+/* False also where writing the list anew would lose something: more than address_parse() gives, raw ISO-2022-JP. */
+static bool can_complete(struct bytes value, const struct address *a)
 {
-	for (; a; a = a->next)
-		if (a->kind == ADDRESS_MAILBOX && a->bare && a->local.len > 0)
-			return true;
-	return false;
+	bool bare = false;
+	size_t count = 0;
+
+	for (; a; a = a->next, count++)
+		bare |= a->kind == ADDRESS_MAILBOX && a->bare && a->local.len > 0;
+	return bare && count < ADDRESS_LIST_MAX && bytes_find_char(value, 0x1b) == BYTES_NONE;
 }
 
 static bool names_local_user(const struct smtp_header_setup *setup, const struct address *a)
@@ -218,7 +221,7 @@ static void take_addresses(struct completion *c, const struct header_field *f)
 {
 	const struct address *list = address_parse(f->value, c->arena);
 
-	if (any_bare(list))
+	if (can_complete(f->value, list))
 		put_completed(c, f->name, list);
 	else
 		buf_append(c->out, f->whole);

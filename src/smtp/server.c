@@ -428,7 +428,8 @@ static void server_answer(struct engine *e, const struct answer *a)
 		smtp_rcpt_answer(s, a);
 	else if (is_login(a->kind))
 		smtp_auth_answer(s, a);
-	else if (a->kind == ASK_SENDER && s->wait == WAIT_SENDER)
+	else if (a->kind == ASK_SENDER && s->wait == WAIT_SENDER &&
+	         a->number == s->mail.sender_number)
 		smtp_sender_answer(s, a);
 	else if (a->kind == ASK_SENDER || a->kind == ASK_DKIM_KEYS || a->kind == ASK_DKIM_SIGN)
 		smtp_submit_answer(s, a);

@@ -71,6 +71,7 @@ enum {
 	                 64, /* RFC 4954, 4: base64 of 12288 octets, and what stands before it */
 	SMTP_LOGIN_MS = 5 * 60 * 1000, /* submission: from the greeting to a login */
 	SMTP_KEYS_MS = 60 * 1000,      /* DKIM_KEYS's answer is good for */
+	SMTP_SUBMITS = 2,              /* SENDER, DKIM_KEYS and DKIM_SIGN asks at once */
 	SMTP_SIGN_PARENTS = 3          /* domains above the From domain whose keys will do */
 };
 
@@ -205,9 +206,10 @@ struct smtp_server {
 	size_t notes_given;
 	uint32_t last_number; /* of asks */
 	uint32_t errors, mails, spools;
-	uint32_t spools_open; /* SPOOL asks not yet answered, of whichever mail */
-	uint32_t drop;        /* a spool to be dropped, or 0 */
-	const char *verb;     /* of the command at hand */
+	uint32_t spools_open;  /* SPOOL asks not yet answered, of whichever mail */
+	uint32_t submits_open; /* SMTP_SUBMITS, of whichever mail */
+	uint32_t drop;         /* a spool to be dropped, or 0 */
+	const char *verb;      /* of the command at hand */
 	struct smtp_mail mail;
 };
 

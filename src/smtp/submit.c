@@ -318,9 +318,12 @@ static bool sign_ask(struct smtp_server *s, struct ask *ret)
 
 bool smtp_submit_ask(struct smtp_server *s, struct ask *ret)
 {
-	if (s->mail.fault != FAULT_NONE)
+	if (s->mail.fault != FAULT_NONE || s->submits_open >= SMTP_SUBMITS)
 		return false;
-	return claim_ask(s, ret) || keys_ask(s, ret) || sign_ask(s, ret);
+	if (!claim_ask(s, ret) && !keys_ask(s, ret) && !sign_ask(s, ret))
+		return false;
+	s->submits_open++;
+	return true;
 }
 
 /* ---- answers ---- */
@@ -362,6 +365,8 @@ void smtp_submit_answer(struct smtp_server *s, const struct answer *a)
 {
 	struct smtp_submit *u = &s->mail.submit;
 
+	if (s->submits_open > 0)
+		s->submits_open--;
 	if (a->kind == ASK_SENDER)
 		claim_answer(s, a);
 	else if (a->kind == ASK_DKIM_KEYS && u->keys_asked && !u->keys_done &&

@@ -117,6 +117,37 @@ static void all_test_mails_come_back(void **state)
 	assert_int_equal(count, 84);
 }
 
+/* Fields that were put in front afterwards (a signature): the summary is the same as if they had been there. */
+static void a_grown_header_is_no_other_mail(void **state)
+{
+	static const char *const mails[] = {
+	        "",
+	        "\r\n",
+	        "Subject: x\r\n",
+	        "Received: by a\r\nSubject: x\r\n\r\nbody\r\n",
+	        "Content-Type: multipart/mixed; "
+	        "boundary=b\r\n\r\npre\r\n--b\r\n\r\none\r\n--b\r\nContent-Type: "
+	        "message/rfc822\r\n\r\nSubject: y\r\n\r\ntwo\r\n--b--\r\npost\r\n",
+	};
+	struct bytes fields = BYTES("DKIM-Signature: v=1;\r\n\tb=x\r\nX-More: y\r\n");
+
+	for (size_t i = 0; i < sizeof(mails) / sizeof(mails[0]); i++) {
+		struct buf whole = {0}, got = {0}, want = {0};
+		struct summary_builder *b = summary_builder_new();
+
+		summary_builder_feed(b, bytes_of_text(mails[i]));
+		summary_builder_finish_grown(b, fields, &got);
+		summary_builder_free(&b);
+		buf_append(&whole, fields);
+		buf_append(&whole, bytes_of_text(mails[i]));
+		encode_in_steps(buf_bytes(&whole), 5, &want);
+		assert_bytes(buf_bytes(&got), buf_bytes(&want));
+		buf_done(&whole);
+		buf_done(&got);
+		buf_done(&want);
+	}
+}
+
 static void a_summary_tells_what_imap_needs(void **state)
 {
 	struct bytes mail = BYTES("Return-Path: <>\r\nReceived: by a; x\r\nReceived: by b; y\r\n"
@@ -291,6 +322,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_teardown(all_test_mails_come_back, forget),
 	        cmocka_unit_test_teardown(a_summary_tells_what_imap_needs, forget),
+	        cmocka_unit_test_teardown(a_grown_header_is_no_other_mail, forget),
 	        cmocka_unit_test_teardown(too_many_parts_leave_the_envelope, forget),
 	        cmocka_unit_test_teardown(long_fields_are_cut, forget),
 	        cmocka_unit_test_teardown(damage_is_refused, forget),
