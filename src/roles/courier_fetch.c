@@ -93,8 +93,11 @@ static void answer(struct fetch *x, enum result result, const char *why)
 		a.fetch.type = bytes_of_text(type);
 		a.fetch.body = buf_bytes(&x->body);
 	}
-	if (result != OK || status != 200)
+	if (result != OK || status != 200) {
 		remember_failure(x->fetcher, x->ask.fetch.url);
+		role_log(c->role, "fetch-failed", "url=%.*s status=%ld why=\"%s\"",
+		         BYTES_ARG(x->ask.fetch.url), status, why);
+	}
 	courier_fetched(c, &a);
 	fetch_free(x);
 }

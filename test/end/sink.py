@@ -259,9 +259,9 @@ class Sink:
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
-        for s in list(self.open):
+        for session in list(self.open):
             with contextlib.suppress(OSError):
-                s.close()
+                session.sock.shutdown(socket.SHUT_RDWR)
         self.thread.join(5)
 
     def accept(self):
@@ -276,13 +276,13 @@ class Sink:
 
     def serve(self, sock, number, peer):
         session = Session(self, sock, number, peer)
-        self.open.add(sock)
+        self.open.add(session)
         try:
             session.run()
         except (Gone, OSError, ssl.SSLError):
             pass
         finally:
-            self.open.discard(sock)
+            self.open.discard(session)
             with contextlib.suppress(OSError):
                 session.sock.close()
 

@@ -403,6 +403,7 @@ def test_a_dead_host_delays_nobody(fresh):
     dead, ip = out.destination()
     with socket.socket() as closed, out.host() as s:
         # a listener with a full backlog: connects to it get no answer at all
+        closed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         closed.bind((ip, out.port))
         closed.listen(0)
         fill = [socket.socket() for _ in range(4)]
