@@ -17,7 +17,7 @@
 #include "base/wire.h"
 #include "store/store.h"
 
-enum { TOGETHER = 256, SPOT = 2000, STEP = 100000 };
+enum { TOGETHER = 256, SPOT = 20000, STEP = 100000 };
 
 static const struct store_peer sorter = {SORTER, 0}, courier = {COURIER, 0}, web = {WEB, 0};
 static struct store *store;
@@ -65,6 +65,22 @@ static void content_make(void)
 		noise = noise * 6364136223846793005u + 1;
 		content[i] = letters[(noise >> 33) % (sizeof(letters) - 1)];
 	}
+}
+
+/* What reached the disk so far, in octets. */
+static double written(void)
+{
+	unsigned long long n = 0;
+	char line[80];
+	FILE *f = fopen("/proc/self/io", "r");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "write_bytes: %llu", &n) == 1)
+			break;
+	}
+	if (f)
+		fclose(f);
+	return (double)n;
 }
 
 static void put(struct store_peer from, struct ask *a)
@@ -129,16 +145,18 @@ static void commit(uint64_t n)
 
 static double commit_many(uint64_t from, uint64_t count)
 {
-	double begun = seconds(), last = begun;
+	double begun = seconds(), last = begun, octets = written();
 
 	for (uint64_t i = 0; i < count; i++) {
 		commit(from + i);
 		if (i % TOGETHER == TOGETHER - 1)
 			run(NULL);
 		if (i % STEP == STEP - 1) {
-			printf("commit_at_%llu %.0f /s\n", (unsigned long long)(from + i + 1),
-			       STEP / (seconds() - last));
+			printf("commit_at_%llu %.0f /s, %.0f octets written for each\n",
+			       (unsigned long long)(from + i + 1), STEP / (seconds() - last),
+			       (written() - octets) / STEP);
 			last = seconds();
+			octets = written();
 		}
 	}
 	run(NULL);

@@ -9,7 +9,7 @@
 #include "store/internal.h"
 
 enum {
-	CHECKPOINT_PAGES = 1000,
+	CHECKPOINT_PAGES = 4000, /* 16 MiB: a long queue touches many pages, each often */
 	KEYS_EVERY_MS = 3600 * 1000,
 	COLLECT_WAIT_MS = 1000,
 	SMALL_SEGMENTS = 8, /* so many small ones are gathered into one */
