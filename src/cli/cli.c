@@ -91,6 +91,12 @@ static const struct cli_command commands[] = {
          "list what is wrong now; with --all also what was", cli_incidents},
         {"sending", NULL, "", 0, 0, LISTING, "",
          "list who sent how much in the last hour and day, and what the limits are", cli_sending},
+        {"dns", NULL, "DOMAIN", 1, 1, LISTING, "--zone --address=IP --lang=LANG",
+         "check what a domain publishes in the DNS: what is wrong, what it causes, what to do\n"
+         "With --zone: the records to publish, as a piece of zone file. --address says which are "
+         "this host's, where it\nstands behind a NAT; it may stand several times. Exit 1 where "
+         "something is wrong.",
+         cli_dns},
         {"resolve", NULL, "NAME [TYPE]", 1, 2, LISTING, "",
          "ask the server's own resolver: what the DNS says, and whether DNSSEC proves it\nTYPE is "
          "A (the default), AAAA, MX, TXT, TLSA ... or a number. Exit 1: nobody knows, or it is "

@@ -93,6 +93,7 @@ int cli_dkim_use(struct cli *c);
 int cli_dkim_rotate(struct cli *c);
 int cli_dkim_remove(struct cli *c);
 int cli_resolve(struct cli *c); /* cli/resolve.c */
+int cli_dns(struct cli *c);     /* cli/dns.c */
 int cli_status(struct cli *c);
 int cli_reload(struct cli *c);
 int cli_sweep(struct cli *c);

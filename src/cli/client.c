@@ -138,21 +138,32 @@ void client_close(struct client **pc)
 	*pc = NULL;
 }
 
-enum result client_ask(struct client *c, const struct ask *a, struct answer *ret, struct why *why)
+enum result client_send(struct client *c, const struct ask *a, struct why *why)
 {
 	struct buf out = {0};
-	struct answer answer;
-	struct bytes body;
-	enum result r;
 
 	admin_frame_ask(&out, a);
-	r = send_all(c, &out, why);
-	if (r == OK)
-		r = read_frame(c, ADMIN_FRAME_ANSWER, &body, why);
+	return send_all(c, &out, why);
+}
+
+enum result client_ask(struct client *c, const struct ask *a, struct answer *ret, struct why *why)
+{
+	enum result r = client_send(c, a, why);
+
+	return r == OK ? client_receive(c, a->kind, ret, why) : r;
+}
+
+enum result client_receive(struct client *c, enum ask_kind kind, struct answer *ret,
+                           struct why *why)
+{
+	struct answer answer;
+	struct bytes body;
+	enum result r = read_frame(c, ADMIN_FRAME_ANSWER, &body, why);
+
 	if (r != OK)
 		return r;
 	arena_reset(&c->arena);
-	if (answer_decode(body, &c->arena, &answer) != OK || answer.kind != a->kind)
+	if (answer_decode(body, &c->arena, &answer) != OK || answer.kind != kind)
 		return why_set(why, INVALID, "the server sent nonsense");
 	if (answer.result != OK && answer.why.len > 0)
 		return why_set(why, answer.result, "%.*s", BYTES_ARG(answer.why));

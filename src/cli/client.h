@@ -14,6 +14,10 @@ void client_close(struct client **c);
 /* Bytes in the answer are good until the next call. The answer's result becomes the function's, its reason goes to why. */
 enum result client_ask(struct client *c, const struct ask *a, struct answer *ret,
                        struct why *why) MUST_USE;
+/* The same in two halves, for several connections that wait together; one ask of a connection at a time. */
+enum result client_send(struct client *c, const struct ask *a, struct why *why) MUST_USE;
+enum result client_receive(struct client *c, enum ask_kind kind, struct answer *ret,
+                           struct why *why) MUST_USE;
 enum result client_request(struct client *c, enum role_master_verb verb, struct bytes *ret_text,
                            struct why *why) MUST_USE;
 
