@@ -87,6 +87,7 @@ void sending_login(struct store *s, uint64_t owner, struct bytes peer);
 enum result sent_apply(struct store *s, const struct change_sent *c);
 enum result sent_day_apply(struct store *s, const struct change_sent_day *c);
 enum result network_apply(struct store *s, const struct change_network *c);
+void networks_forget(struct store *s);              /* those in memory */
 void sending_gone(struct store *s, uint64_t owner); /* an account is gone: apply */
 void sending_done(struct store *s);
 

@@ -78,10 +78,11 @@ def test_the_ledger_outlives_a_kill(fresh):
 
 
 def test_queue_by_everything_and_what_to_do_with_it(fresh):
-    h = fresh(settings="carry { port 9 }")
+    routes = "".join(f"route {d} {{\n\tto {d}.test\n\thost 127.0.2.78\n\tport 9\n\ttls may\n}}\n" for d in ("one", "two"))
+    h = fresh(settings=f"carry {{ allow-networks 127.0.0.0/8 }}\nqueue {{ retry-first 1h }}\n{routes}")  # nobody is there
     accept_to = [f"a@{d}.test" for d in ("one", "two")]
     submit(h, "ken@example.test", accept_to, "out")
-    listed = rows(h, "queue", "list")
+    listed = wait_for(lambda: [r for r in [rows(h, "queue", "list")] if [e["state"] for e in r] == ["carry", "carry"]], 20)[0]
     assert {r["recipient"] for r in listed} == set(accept_to)
     mail = listed[0]["mail"]
     for which, count in ((mail, 2), ("a@one.test", 1), ("@two.test", 1), ("ken@example.test", 2), (f"entry:{listed[0]['id']}", 1),
