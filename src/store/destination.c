@@ -233,6 +233,7 @@ struct filling {
 	struct buf rows; /* struct lane_hint */
 	size_t limit;
 	bool full;
+	int64_t next; /* when the next one falls due */
 };
 
 static void fill_lane(struct db *db, struct bytes name, int64_t priority, int64_t now,
@@ -255,6 +256,20 @@ static void fill_lane(struct db *db, struct bytes name, int64_t priority, int64_
 	}
 }
 
+/* A lane tells its earliest due, which may be that of a mail under way: those behind it are looked up here. */
+static void find_next(struct db *db, struct bytes name, int64_t priority, int64_t now,
+                      struct filling *f)
+{
+	struct db_query *q = db_query(
+	        db, "SELECT due FROM entry WHERE state=2 AND destination=? AND priority=?"
+	            " AND due>? ORDER BY due LIMIT 1");
+
+	db_bind(q, "bii", name, priority, now);
+	if (db_next(q) && db_i64(q, 0) < f->next)
+		f->next = db_i64(q, 0);
+	db_end(q);
+}
+
 static void fill_lanes(struct db *db, struct bytes name, int64_t now, struct filling *f)
 {
 	struct db_query *q = db_query(db, "SELECT priority FROM lane WHERE destination=? AND due<=?"
@@ -266,8 +281,10 @@ static void fill_lanes(struct db *db, struct bytes name, int64_t now, struct fil
 	while (count < 32 && db_next(q))
 		priorities[count++] = db_i64(q, 0);
 	db_end(q);
-	for (size_t i = 0; i < count && !f->full; i++)
+	for (size_t i = 0; i < count && !f->full; i++) {
 		fill_lane(db, name, priorities[i], now, f);
+		find_next(db, name, priorities[i], now, f);
+	}
 }
 
 /* Locked. */
@@ -294,6 +311,8 @@ static void fill_done(struct store *s, struct destination *d, const struct filli
 		else if (c->lease == 0)
 			d->more = true; /* the writer has it, and may let it be */
 	}
+	if (f->next < TIME_NEVER)
+		destination_moved(s, d->name, f->next);
 	destination_offer(s, d);
 	s->queue_moved = true;
 }
@@ -302,7 +321,7 @@ static void fill_done(struct store *s, struct destination *d, const struct filli
 static enum result run_fill(struct store *s, struct job *j, struct why *why)
 {
 	struct bytes name = j->ask.admin.subject;
-	struct filling f = {.limit = WINDOW_FILL + (size_t)j->entry_id};
+	struct filling f = {.limit = WINDOW_FILL + (size_t)j->entry_id, .next = TIME_NEVER};
 	struct destination *d;
 
 	(void)why;
@@ -337,9 +356,8 @@ static void load_row(struct store *s, struct bytes name, struct db_query *q)
 	d = destination_get(s, name);
 	if (!known)
 		learn(d, db_bytes(q, 2), db_i64(q, 3), (uint32_t)db_u64(q, 4), db_u64(q, 5));
-	/* With batches under way what is due is theirs; whatever else moves says so itself. */
-	if (d->open == 0)
-		d->more = true;
+	/* Also with batches under way: what fell due meanwhile is not theirs. */
+	d->more = d->dirty = true;
 	destination_offer(s, d);
 	store_let(s);
 }
