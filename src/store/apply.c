@@ -6,9 +6,9 @@
 #include "store/life.h"
 #include "store/queue.h"
 
-enum { SCHEMA = 2 }; /* raise it with any change below: the index is then made anew from the log */
+enum { SCHEMA = 3 }; /* raise it with any change below: the index is then made anew from the log */
 
-#define SCHEMA_TEXT "2"
+#define SCHEMA_TEXT "3"
 
 static const char schema[] =
         "CREATE TABLE meta(id INTEGER PRIMARY KEY, lsn, segment, offset,"
@@ -45,6 +45,13 @@ static const char schema[] =
         " PRIMARY KEY(owner, address)) WITHOUT ROWID;"
         "CREATE TABLE network(owner, network BLOB, first, last, count,"
         " PRIMARY KEY(owner, network)) WITHOUT ROWID;"
+        /* other domains' TLS: store/tls.c */
+        "CREATE TABLE sts_policy(domain BLOB PRIMARY KEY, id BLOB, policy BLOB, expires)"
+        " WITHOUT ROWID;"
+        "CREATE TABLE tls_result(domain BLOB, day, policy, result, string BLOB, mx BLOB, ip BLOB,"
+        " details BLOB, sessions,"
+        " PRIMARY KEY(domain, day, policy, result, mx, ip, details, string)) WITHOUT ROWID;"
+        "CREATE INDEX tls_result_day ON tls_result(day);"
         "PRAGMA user_version=" SCHEMA_TEXT ";";
 
 enum result schema_make(struct db *db, struct why *why)
@@ -560,6 +567,9 @@ enum result change_apply(struct store *s, const struct change *c, const struct b
 	case CHANGE_CORRESPONDENTS_GONE:
 		return correspondents_gone_apply(s, &c->correspondents_gone);
 	case CHANGE_NETWORK: return network_apply(s, &c->network);
+	case CHANGE_STS_POLICY: return sts_policy_apply(s, &c->sts_policy);
+	case CHANGE_TLS_RESULT: return tls_result_apply(s, &c->tls_result);
+	case CHANGE_TLS_RESULTS_GONE: return tls_results_gone_apply(s, &c->tls_results_gone);
 	case CHANGE_NONE: break;
 	}
 	return why_set(why, DAMAGED, "an effect of unknown kind %d", (int)c->kind);

@@ -168,17 +168,10 @@ static void row_delivered(struct db_query *q, struct change *c)
 static void row_incident(struct db_query *q, struct change *c)
 {
 	c->kind = CHANGE_INCIDENT;
-	c->incident = (struct change_incident){db_u64(q, 0),
-	                                       (uint32_t)db_u64(q, 1),
-	                                       db_bytes(q, 2),
-	                                       db_bytes(q, 3),
-	                                       db_i64(q, 4),
-	                                       db_i64(q, 5),
-	                                       db_i64(q, 6),
-	                                       db_u64(q, 7),
-	                                       (uint32_t)db_u64(q, 8),
-	                                       db_i64(q, 9),
-	                                       db_bytes(q, 10)};
+	c->incident = (struct change_incident){
+	        db_u64(q, 0),           (uint32_t)db_u64(q, 1), db_bytes(q, 2), db_bytes(q, 3),
+	        db_i64(q, 4),           db_i64(q, 5),           db_i64(q, 6),   db_u64(q, 7),
+	        (uint32_t)db_u64(q, 8), db_i64(q, 9),           db_bytes(q, 10)};
 }
 
 static void row_sent(struct db_query *q, struct change *c)
@@ -214,6 +207,27 @@ static void row_network(struct db_query *q, struct change *c)
 	c->kind = CHANGE_NETWORK;
 	c->network = (struct change_network){db_u64(q, 0), db_bytes(q, 1), db_i64(q, 2),
 	                                     db_i64(q, 3), (uint32_t)db_u64(q, 4)};
+}
+
+static void row_sts_policy(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_STS_POLICY;
+	c->sts_policy = (struct change_sts_policy){db_bytes(q, 0), db_bytes(q, 1), db_bytes(q, 2),
+	                                           db_i64(q, 3)};
+}
+
+static void row_tls_result(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_TLS_RESULT;
+	c->tls_result = (struct change_tls_result){.domain = db_bytes(q, 0),
+	                                           .day = db_i64(q, 1),
+	                                           .policy = (uint32_t)db_u64(q, 2),
+	                                           .result = (uint32_t)db_u64(q, 3),
+	                                           .string = db_bytes(q, 4),
+	                                           .mx = db_bytes(q, 5),
+	                                           .ip = db_bytes(q, 6),
+	                                           .details = db_bytes(q, 7),
+	                                           .sessions = db_u64(q, 8)};
 }
 
 static void row_key(struct db_query *q, struct change *c)
@@ -267,6 +281,10 @@ static const struct {
          row_correspondent},
         {"SELECT owner, network, first, last, count FROM network ORDER BY owner, last, network",
          row_network},
+        {"SELECT domain, id, policy, expires FROM sts_policy ORDER BY domain", row_sts_policy},
+        {"SELECT domain, day, policy, result, string, mx, ip, details, sessions FROM tls_result"
+         " ORDER BY domain, day, policy, result, mx, ip, details, string",
+         row_tls_result},
 };
 
 static bool each_row(struct each *e, const char *sql, row_function *row)

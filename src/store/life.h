@@ -137,4 +137,16 @@ void ledger_publish(struct store *s, struct job *j);        /* writer.c's publis
 void ledger_begin(struct store *s, struct file_system *fs); /* NULL: none is kept */
 void ledger_free(struct store *s);                          /* what waits is written first */
 
+/* ---- tls.c: other domains' MTA-STS policies, and results for TLS reports ---- */
+
+/* A job of the writer: what CARRIED's tls_reports say, counted by day. ip: 16 octets, or empty. */
+void tls_results_add(struct store *s, struct job *j, struct bytes reports, struct bytes ip);
+enum result sts_policy_apply(struct store *s, const struct change_sts_policy *c);
+enum result tls_result_apply(struct store *s, const struct change_tls_result *c);
+enum result tls_results_gone_apply(struct store *s, const struct change_tls_results_gone *c);
+enum result run_sts_policy(struct store *s, struct job *j, struct why *why);
+enum result run_sts_policy_set(struct store *s, struct job *j, struct why *why);
+enum result run_tlsrpt(struct store *s, struct job *j, struct why *why);
+enum result run_tlsrpt_done(struct store *s, struct job *j, struct why *why);
+
 #endif

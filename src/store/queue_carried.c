@@ -436,6 +436,7 @@ enum result run_carried(struct store *s, struct job *j, struct why *why)
 		return result;
 	destination_change(s, j, &c);
 	probe_change(s, j, &c, &first.e);
+	tls_results_add(s, j, c.ask->tls_reports, c.ask->ip);
 	settle_references(s, j, c.batch.mail, -(int64_t)c.gone);
 	j->carried_good = c.good > 0;
 	j->carried_held = c.held > 0;

@@ -58,6 +58,10 @@ static const struct verb verbs[ASK_COUNT] = {
         [ASK_CARRIED] = {WAY_WRITE, false, run_carried},
         [ASK_ADMIN] = {WAY_HERE, false, run_admin},
         [ASK_SENDER] = {WAY_READ, false, run_sender},
+        [ASK_STS_POLICY] = {WAY_READ, false, run_sts_policy},
+        [ASK_STS_POLICY_SET] = {WAY_WRITE, false, run_sts_policy_set},
+        [ASK_TLSRPT] = {WAY_READ, false, run_tlsrpt},
+        [ASK_TLSRPT_DONE] = {WAY_WRITE, false, run_tlsrpt_done},
         [ASK_INCIDENT] = {WAY_WRITE, false, run_incident},
         [ASK_LEDGER] = {WAY_HERE, false, run_ledger},
 };
