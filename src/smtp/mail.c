@@ -448,6 +448,10 @@ static bool spool_ask(struct smtp_server *s, struct ask *ret)
 	return false;
 }
 
+/* A COMMIT with everything at its limit, and sender, ENVID, Message-ID and numbers, is one message. */
+_Static_assert(LIMIT_TRACE + LIMIT_SUMMARY + LIMIT_ENVELOPE + 1000 <= LIMIT_MESSAGE,
+               "COMMIT must fit");
+
 static void commit_ask(struct smtp_server *s, struct ask *ret)
 {
 	const struct smtp_mail *m = &s->mail;
