@@ -55,11 +55,14 @@ static void prune(struct store *s, struct job *j, uint64_t owner, unsigned fresh
 		return;
 	q = db_query(s->db, "SELECT last FROM correspondent WHERE owner=?"
 	                    " ORDER BY last DESC LIMIT 1 OFFSET ?");
-	db_bind(q, "uu", owner, (uint64_t)CORRESPONDENTS_MAX);
+	/* The fresh ones are not in the index yet. */
+	db_bind(q, "uu", owner,
+	        (uint64_t)(fresh < CORRESPONDENTS_MAX ? CORRESPONDENTS_MAX - fresh : 0));
 	if (db_next(q)) {
 		struct change *c = job_change(j, CHANGE_CORRESPONDENTS_GONE);
 
-		c->correspondents_gone = (struct change_correspondents_gone){owner, db_i64(q, 0)};
+		c->correspondents_gone = (struct change_correspondents_gone){owner,
+		                                                             db_i64(q, 0) + 1};
 	}
 	db_end(q);
 	memory_free(map_remove_u64(&s->correspondent_counts, owner));

@@ -574,6 +574,63 @@ static void test_newsletter(void **state)
 	rig_done(&r);
 }
 
+/* A mail to a thousand people; which: the first's number. */
+static enum result send_thousand(struct rig *r, unsigned first)
+{
+	uint32_t spool = spool_mail(r, 0);
+	struct ask a = {.kind = ASK_COMMIT, .session = r->session};
+	struct buf list = {0};
+	char text[32];
+	enum result result;
+
+	for (unsigned i = first; i < first + 1000; i++) {
+		snprintf(text, sizeof(text), "reader%u@far.test", i);
+		buf_block(&list, bytes_of_text(text));
+		buf_u8(&list, 0);
+		buf_block(&list, (struct bytes){0});
+	}
+	snprintf(text, sizeof(text), "many%012u", spool);
+	a.commit.spool = spool;
+	a.commit.key = bytes_of(text, 16);
+	a.commit.summary = BYTES("s");
+	a.commit.recipients = buf_bytes(&list);
+	result = rig_ask(r, ACCESS_PEER, a).result;
+	buf_done(&list);
+	return result;
+}
+
+static unsigned known(struct rig *r, const char *what)
+{
+	char *dump = rig_dump(r), *at = dump;
+	unsigned count = 0;
+
+	for (; (at = strstr(at, what)); at++)
+		count++;
+	memory_free(dump);
+	return count;
+}
+
+/* Whom somebody wrote to is remembered, but not without end: the oldest are forgotten. */
+static void test_correspondents_bounded(void **state)
+{
+	struct rig r = rig_make("sending { watch off\n recipients-hour 0\n recipients-day 0\n }\n",
+	                        "");
+
+	(void)state;
+	rig_open(&r);
+	grant(&r, rig_account(&r, "ken@example.test"), NULL);
+	for (unsigned i = 0; i < 12; i++) {
+		assert_int_equal(send_thousand(&r, i * 1000), OK);
+		r.now += 1000;
+	}
+	assert_in_range(known(&r, "CORRESPONDENTS "), 9000, 10500);
+	/* "reader11999@far.test" is known, "reader0@far.test" is not: hexadecimal in a dump. */
+	assert_int_equal(
+	        known(&r, "CORRESPONDENTS owner=1 rows=0000001472656164657231313939394066"), 1);
+	assert_int_equal(known(&r, "CORRESPONDENTS owner=1 rows=00000010726561646572304066"), 0);
+	rig_done(&r);
+}
+
 /* What is known of senders is durable, and the same after the index is made anew. */
 static void test_sending_durable(void **state)
 {
@@ -600,13 +657,21 @@ static void test_sending_durable(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_incident),        cmocka_unit_test(test_incident_durable),
-	        cmocka_unit_test(test_incident_told),   cmocka_unit_test(test_incident_admin),
-	        cmocka_unit_test(test_sender),          cmocka_unit_test(test_sender_rights),
-	        cmocka_unit_test(test_sender_local),    cmocka_unit_test(test_limit),
-	        cmocka_unit_test(test_limit_together),  cmocka_unit_test(test_stolen),
-	        cmocka_unit_test(test_watch_off),       cmocka_unit_test(test_newsletter),
-	        cmocka_unit_test(test_unknown_users),   cmocka_unit_test(test_known_users),
+	        cmocka_unit_test(test_incident),
+	        cmocka_unit_test(test_incident_durable),
+	        cmocka_unit_test(test_incident_told),
+	        cmocka_unit_test(test_incident_admin),
+	        cmocka_unit_test(test_sender),
+	        cmocka_unit_test(test_sender_rights),
+	        cmocka_unit_test(test_sender_local),
+	        cmocka_unit_test(test_limit),
+	        cmocka_unit_test(test_limit_together),
+	        cmocka_unit_test(test_stolen),
+	        cmocka_unit_test(test_watch_off),
+	        cmocka_unit_test(test_newsletter),
+	        cmocka_unit_test(test_unknown_users),
+	        cmocka_unit_test(test_known_users),
+	        cmocka_unit_test(test_correspondents_bounded),
 	        cmocka_unit_test(test_sending_durable),
 	};
 
