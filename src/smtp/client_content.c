@@ -51,6 +51,17 @@ static void read_failed(struct smtp_client *c, enum result result, struct bytes 
 	                         result_name(result), why.len ? ": " : "", BYTES_ARG(why)));
 }
 
+/* Our own line on top of a forwarded mail was for us: only the last host has one (RFC 5321, 4.4). */
+static struct bytes without_return_path(struct bytes chunk)
+{
+	size_t end = bytes_find_char(chunk, '\n');
+
+	if (!bytes_starts_nocase(chunk, BYTES("Return-Path:")) || end == BYTES_NONE ||
+	    end + 1 >= chunk.len || chunk.ptr[end + 1] == ' ' || chunk.ptr[end + 1] == '\t')
+		return chunk;
+	return bytes_skip(chunk, end + 1);
+}
+
 void client_content_answer(struct smtp_client *c, const struct answer *a)
 {
 	struct smtp_transaction *tx = &c->tx;
@@ -67,9 +78,10 @@ void client_content_answer(struct smtp_client *c, const struct answer *a)
 		return;
 	}
 	tx->total = a->queue_read.total;
-	tx->offset += a->queue_read.chunk.len;
 	buf_clear(&tx->chunk);
-	buf_append(&tx->chunk, a->queue_read.chunk);
+	buf_append(&tx->chunk, tx->offset == 0 ? without_return_path(a->queue_read.chunk)
+	                                       : a->queue_read.chunk);
+	tx->offset += a->queue_read.chunk.len;
 	tx->chunk_full = true;
 	tx->progress = c->now;
 	client_content_move(c);

@@ -109,6 +109,17 @@ def test_a_mail_arrives_once_and_leaves_the_queue(shared):
         assert len(got(s, token)) == 1
 
 
+def test_a_forwarded_mail_has_no_return_path(shared):
+    with shared.host() as s:
+        shared.h.write("virtual", f"away{s.port}@example.test mari@{s.domain}\n")
+        assert shared.h.reload().returncode == 0
+        with smtplib.SMTP("127.0.0.1", shared.h.port("smtp"), timeout=30) as c:
+            c.sendmail("far@else.test", [f"away{s.port}@example.test"], "Subject: token-away\r\n\r\nhello\r\n")
+        mail, = arrives(s, "token-away")
+        assert mail.sender == "far@else.test" and b"Return-Path" not in mail.content
+        assert mail.content.startswith(b"Received:") or mail.content.startswith(b"Delivered-To")
+
+
 def test_recipients_of_a_destination_share_one_transaction(shared):
     with shared.host() as s, shared.host() as t:
         token = shared.send(*(f"r{i}@{s.domain}" for i in range(30)), f"one@{t.domain}")
