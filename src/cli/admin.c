@@ -252,6 +252,7 @@ int cli_status(struct cli *c)
 	struct bytes text;
 	struct why why = {0};
 	struct ask figures = {.kind = ASK_ADMIN, .number = 1, .admin.verb = ADMIN_STATUS};
+	struct buf dns = {0};
 	enum result r = client_open(c->directory, &client, &why);
 
 	if (r != OK)
@@ -262,6 +263,9 @@ int cli_status(struct cli *c)
 
 		cli_print_rows(c, first);
 		cli_print_rows(c, bytes_skip(text, first.len));
+		cli_put_dns_row(client, &dns);
+		cli_print_rows(c, buf_bytes(&dns));
+		buf_done(&dns);
 		r = client_ask(client, &figures, &answer, &why);
 	}
 	if (r == OK)

@@ -21,4 +21,7 @@ enum result client_receive(struct client *c, enum ask_kind kind, struct answer *
 enum result client_request(struct client *c, enum role_master_verb verb, struct bytes *ret_text,
                            struct why *why) MUST_USE;
 
+/* A row for `hikyaku status`: does the resolver reach the DNS, does DNSSEC work? (cli/resolve.c) */
+void cli_put_dns_row(struct client *c, struct buf *rows);
+
 #endif

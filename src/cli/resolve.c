@@ -117,3 +117,23 @@ int cli_resolve(struct cli *c)
 		return cli_fail(&why);
 	return answer.resolve.status <= DNS_NO_NAME ? CLI_DONE : CLI_FAILED;
 }
+
+/* ---- for `hikyaku status` ---- */
+
+void cli_put_dns_row(struct client *client, struct buf *rows)
+{
+	static const char *const words[] = {"works", "not known yet", "failed", "failed", "failed"};
+	struct ask a = {.kind = ASK_RESOLVE,
+	                .number = 1,
+	                .resolve = {.name = BYTES(DNS_HEALTH), .type = DNS_TXT}};
+	struct answer answer;
+	struct why why = {0};
+	enum result r = client_ask(client, &a, &answer, &why);
+	unsigned status = r == OK && answer.resolve.status <= DNS_BOGUS ? answer.resolve.status
+	                                                                : DNS_FAILED;
+
+	buf_printf(rows, "{\"dns\":\"%s\",\"dnssec\":%s,\"reason\":\"", words[status],
+	           r == OK && answer.resolve.secure ? "true" : "false");
+	put_escaped(rows, r == OK ? answer.resolve.reason : bytes_of_text(why.text));
+	buf_append_text(rows, "\"}\n");
+}

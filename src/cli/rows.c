@@ -24,6 +24,8 @@ static const struct word words[] = {
         {"default", "既定値"},
         {"destination", "宛先ドメイン"},
         {"disk_full", "ディスク満杯"},
+        {"dns", "DNS"},
+        {"dnssec", "DNSSEC"},
         {"domain", "ドメイン"},
         {"due_ms", "次回"},
         {"expires_ms", "期限"},

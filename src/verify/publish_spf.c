@@ -86,12 +86,16 @@ static bool mx_has_address(struct walk *w, struct bytes domain, uint64_t bits4, 
 
 	for (size_t i = 0; f && i < f->count && i < MX_HOSTS; i++) {
 		struct dns_rdata r;
+		struct bytes host;
+		struct ip ip;
 
 		if (dns_rdata_parse(DNS_MX, f->records[i], w->arena, &r) != OK ||
 		    r.mx.host.len <= 1)
 			continue;
-		/* All of them, so that all that is missing is named at once. */
-		found |= has_address(w, dns_name_text(&r.mx.host, w->arena), bits4, bits6);
+		host = dns_name_text(&r.mx.host, w->arena);
+		/* All of them, so that all that is missing is named at once. An address is no name. */
+		if (ip_parse(host, &ip) != OK)
+			found |= has_address(w, host, bits4, bits6);
 	}
 	return found;
 }
