@@ -199,8 +199,9 @@ def main():
         check("SIGTERM ends it with 0", server.wait(60) == 0, read_log(log))
         check("and no role is left", not any(alive(pid) for pid in pids), pids)
         stops = [line.split()[3] for line in read_log(log).splitlines() if " role-stopped " in line]
-        order = [name for name in ("sorter", "keeper", "store") if name in stops]
-        check("fronts first, store last", [s for s in stops if s in order] == order and stops[-len(order):] == order, stops)
+        phase = {"sorter": 1, "courier": 1, "keeper": 2, "resolver": 2, "store": 3}
+        phases = [phase.get(name, 0) for name in stops]
+        check("fronts first, store last", phases == sorted(phases) and phases[-1:] == [3], stops)
         missing_walls(folder, log)
         check("no sanitizer has complained", "Sanitizer" not in read_log(log), read_log(log))
         check("nothing had to be killed", "did not stop in time" not in read_log(log), read_log(log))
