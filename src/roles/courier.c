@@ -234,13 +234,6 @@ static void connect_to(struct slot *s, const struct ask *a)
 
 /* ---- asks ---- */
 
-static void unavailable(struct slot *s, const struct ask *a)
-{
-	struct answer answer = answer_to(a, UNAVAILABLE, BYTES("nobody is there to ask"));
-
-	carrying_job_answer(s->job, &answer);
-}
-
 static struct channel *channel_for(const struct courier *c, const struct ask *a)
 {
 	unsigned to = ask_info(a->kind)->to;
@@ -248,20 +241,22 @@ static struct channel *channel_for(const struct courier *c, const struct ask *a)
 	return role_channel(c->role, to & STORE ? STORE : to & KEEPER ? KEEPER : RESOLVER, 0);
 }
 
+/* Channels are there from the start: without a peer they answer UNAVAILABLE. */
+void courier_forward(struct courier *c, uint64_t session, struct ask *a)
+{
+	a->session = session;
+	if (a->kind == ASK_FETCH)
+		fetcher_ask(c->fetcher, a);
+	else
+		channel_ask(channel_for(c, a), a);
+}
+
 static void forward(struct slot *s, struct ask *a)
 {
-	struct channel *to;
-
-	a->session = s->session;
-	if (a->kind == ASK_CONNECT) {
+	if (a->kind == ASK_CONNECT)
 		connect_to(s, a);
-	} else if (a->kind == ASK_FETCH) {
-		fetcher_ask(s->courier->fetcher, a);
-	} else if ((to = channel_for(s->courier, a))) {
-		channel_ask(to, a);
-	} else {
-		unavailable(s, a);
-	}
+	else
+		courier_forward(s->courier, s->session, a);
 }
 
 /* What the job wants, until it wants nothing more. */
@@ -460,13 +455,14 @@ static void courier_answer(struct role_context *r, struct channel *ch, const str
 {
 	struct courier *c = r->self;
 
-	if (!links_answer(c->links, a))
+	if (!links_answer(c->links, a) && !reporter_answer(c->reporter, a))
 		job_answer(c, a);
 }
 
 void courier_fetched(struct courier *c, const struct answer *a)
 {
-	job_answer(c, a);
+	if (!reporter_answer(c->reporter, a))
+		job_answer(c, a);
 }
 
 /* ---- life ---- */
@@ -553,6 +549,7 @@ static enum result courier_start(struct role_context *r, struct why *why)
 	c->timer = loop_timer_new(r->loop, on_timer, c);
 	c->links = links_new(r, c->tls, &link_ops, c);
 	fetcher_start(c->fetcher);
+	c->reporter = reporter_new(c);
 	random_fill(&c->seed, sizeof(c->seed));
 	take_more(c);
 	return OK;

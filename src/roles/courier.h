@@ -60,4 +60,12 @@ void fetcher_ask(struct fetcher *f, const struct ask *a);
 void fetcher_forget(struct fetcher *f, uint64_t session);
 void courier_fetched(struct courier *c, const struct answer *a);
 
+/* ---- courier_report.c: sends the reports of the days that are over, now and then ---- */
+
+struct reporter *reporter_new(struct courier *c);
+/* An answer to something it asked; false: it did not. */
+bool reporter_answer(struct reporter *r, const struct answer *a);
+/* Forwards an ask of this session: to a role, or to the fetcher. */
+void courier_forward(struct courier *c, uint64_t session, struct ask *a);
+
 #endif

@@ -272,6 +272,47 @@ void tlsrpt_report(const struct tlsrpt_report *r, struct buf *out)
 	buf_append_text(out, "]}\n");
 }
 
+/* ---- gzip ---- */
+
+/* RFC 1952, 8 */
+static uint32_t crc32_of(struct bytes data)
+{
+	uint32_t crc = 0xffffffff;
+
+	for (size_t i = 0; i < data.len; i++) {
+		crc ^= (uint8_t)data.ptr[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc & 1 ? crc >> 1 ^ 0xedb88320 : crc >> 1;
+	}
+	return ~crc;
+}
+
+static void put_little(struct buf *out, uint32_t value, int octets)
+{
+	for (; octets > 0; octets--, value >>= 8)
+		buf_u8(out, (uint8_t)value);
+}
+
+void tlsrpt_gzip(struct bytes data, struct buf *out)
+{
+	enum { BLOCK = 0xffff };
+	struct bytes rest = data;
+
+	buf_append(out, bytes_of("\x1f\x8b\x08\0\0\0\0\0\0\xff", 10));
+	do {
+		struct bytes piece = bytes_first(rest, BLOCK);
+
+		rest = bytes_skip(rest, piece.len);
+		buf_u8(out,
+		       rest.len == 0); /* RFC 1951, 3.2.4: not compressed; the last has bit 0 */
+		put_little(out, (uint32_t)piece.len, 2);
+		put_little(out, ~(uint32_t)piece.len, 2);
+		buf_append(out, piece);
+	} while (rest.len > 0);
+	put_little(out, crc32_of(data), 4);
+	put_little(out, (uint32_t)data.len, 4);
+}
+
 /* ---- the mail ---- */
 
 struct bytes tlsrpt_file_name(const struct tlsrpt_report *r, struct arena *arena)

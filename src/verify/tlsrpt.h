@@ -63,6 +63,9 @@ struct tlsrpt_report {
 /* The JSON of RFC 8460, 4.4. Appends. */
 void tlsrpt_report(const struct tlsrpt_report *r, struct buf *out);
 
+/* gzip (RFC 1952), stored as it is: reports are small. Appends. */
+void tlsrpt_gzip(struct bytes data, struct buf *out);
+
 /* The report as a mail (5.3): header and multipart/report; gz is the compressed JSON. Appends, CRLF line ends. from and to are
  * addresses without <>. */
 void tlsrpt_mail(const struct tlsrpt_report *r, struct bytes gz, struct bytes from, struct bytes to,

@@ -1,10 +1,15 @@
 """Mail going out by the DNS: MX in all shapes, TLS, DANE in a signed zone, MTA-STS over HTTPS. nsd serves the zones; hosts are
 scripted (sink.py) on addresses of the loopback range."""
+import email
+import gzip
 import http.server
 import itertools
+import json
 import re
 import smtplib
+import sqlite3
 import threading
+import time
 
 import pytest
 from certificates import Authority
@@ -85,6 +90,9 @@ numeric MX 10 127.0.2.1.
 tls MX 10 t.plain.test.
 t A 127.0.2.4
 empty TXT "nothing else"
+report MX 10 r.plain.test.
+r A 127.0.2.5
+_smtp._tls.report TXT "v=TLSRPTv1; rua=mailto:tls@report.plain.test"
 equal MX 10 a.plain.test.
 equal MX 10 b.plain.test.
 """)
@@ -110,7 +118,7 @@ equal MX 10 b.plain.test.
                 f"version: STSv1\nmode: {mode}\nmx: mx.{n}.sts.test\nmax_age: 86400\n"
         self.policy_host.policies["notmx.sts.test"] = "version: STSv1\nmode: enforce\nmx: other.test\nmax_age: 86400\n"
         self.h = instance.Instance(folder / "h", settings=self.zones.settings() + f"""
-carry {{ port {self.port}  https-port {self.https}  allow-networks 127.0.0.0/8 ::1/128  reply-timeout 2s  data-timeout 2s  connect-timeout 2s  roots {self.ca.roots} }}
+carry {{ port {self.port}  https-port {self.https}  allow-networks 127.0.0.0/8 ::1/128  reply-timeout 2s  data-timeout 2s  connect-timeout 2s  tls-reports-within 200ms  idle 4s  roots {self.ca.roots} }}
 queue {{ retry-first 1s  retry-last 2s }}
 sending {{ messages-hour 0  messages-day 0  recipients-hour 0  recipients-day 0  watch off }}
 """)
@@ -333,6 +341,34 @@ def test_sts_without_starttls_waits(world):
     world.remove("clear.sts.test")
 
 
+# ---- TLS reports (RFC 8460)
+
+
+def test_a_report_on_tls_leaves_the_day_after(world):
+    """Results are counted for who asks for them; when the day is over (its rows are made a day older here, with the server
+    stopped) a signed mail with the compressed report goes to the address."""
+    with world.host("127.0.2.5", tls=world.certificates["self"]) as s:
+        for _ in range(3):
+            arrives(s, world.send("x@report.plain.test"))
+        assert wait_for(lambda: len(world.carried("report.plain.test")) == 3)
+        time.sleep(0.3)
+        world.h.stop()
+        index, = world.h.dir.glob("data/**/index*.db") or world.h.dir.glob("data/**/*.sqlite")
+        with sqlite3.connect(index) as db:
+            assert db.execute("SELECT sum(sessions) FROM tls_result WHERE domain=CAST('report.plain.test' AS BLOB)").fetchone()[0] == 1
+            db.execute("UPDATE tls_result SET day=day-86400000")
+        world.h.start()
+        mail = wait_for(lambda: [m for m in s.mails if m.recipients == ["tls@report.plain.test"]], 20)
+        assert mail, world.h.log_text()[-2000:]
+        message = email.message_from_bytes(mail[0].content)
+        assert message.get_content_type() == "multipart/report" and message["DKIM-Signature"] and mail[0].sender == ""
+        report = json.loads(gzip.decompress(message.get_payload()[1].get_payload(decode=True)))
+        assert report["organization-name"] == "example.test"
+        policy = report["policies"][0]
+        assert policy["policy"] == {"policy-type": "no-policy-found", "policy-domain": "report.plain.test"}
+        assert policy["summary"] == {"total-successful-session-count": 1, "total-failure-session-count": 0}
+
+
 def test_the_courier_never_died(world):
     """Last: all of this behind its walls, HTTPS too."""
-    assert world.h.log_text().count("role-ready courier") == 1
+    assert world.h.log_text().count("role-ready courier") == world.h.log_text().count("role-ready store")
