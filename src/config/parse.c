@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "config/option.h"
+#include "config/resolver.h"
 #include "config/sending.h"
 #include "config/syntax.h"
 #include "config/tables.h"
@@ -348,10 +349,22 @@ static enum result check_sending(struct parser *p)
 	return sending_check(p->config, line_of(p, "carry", "fallback-route"), p->why);
 }
 
+static enum result check_resolver(struct parser *p)
+{
+	const char *key;
+	struct why why;
+
+	if (resolver_check(p->config, &key, &why) == OK)
+		return OK;
+	return why_set(p->why, INVALID, CONF ":%u: resolver: %s", line_of(p, "resolver", key),
+	               why.text);
+}
+
 typedef enum result check_function(struct parser *p);
 
 static check_function *const checks[] = {check_domains,   check_hostname, check_postmaster,
-                                         check_separator, check_queue,    check_sending};
+                                         check_separator, check_queue,    check_sending,
+                                         check_resolver};
 
 static enum result parse_conf(struct parser *p, struct bytes text)
 {
