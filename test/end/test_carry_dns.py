@@ -1,5 +1,6 @@
 """Mail going out by the DNS: MX in all shapes, TLS, DANE in a signed zone, MTA-STS over HTTPS. nsd serves the zones; hosts are
 scripted (sink.py) on addresses of the loopback range."""
+import contextlib
 import email
 import gzip
 import http.server
@@ -7,6 +8,7 @@ import itertools
 import json
 import re
 import smtplib
+import socket
 import sqlite3
 import threading
 import time
@@ -90,6 +92,8 @@ numeric MX 10 127.0.2.1.
 tls MX 10 t.plain.test.
 t A 127.0.2.4
 empty TXT "nothing else"
+custom1 MX 10 mx01.mail.icloud.com.
+custom2 MX 10 mx02.mail.icloud.com.
 report MX 10 r.plain.test.
 r A 127.0.2.5
 _smtp._tls.report TXT "v=TLSRPTv1; rua=mailto:tls@report.plain.test"
@@ -108,6 +112,8 @@ equal MX 10 b.plain.test.
                         dane("old", "127.0.2.12", expired.tlsa) + dane("unusable", "127.0.2.13", "0 0 1 " + "a" * 64) +
                         dane("clear", "127.0.2.14", good.tlsa) +
                         "none MX 10 mx.none.signed.test.\nmx.none A 127.0.2.15\n", sign=True)
+        self.zones.zone("icloud.com", "mx01.mail A 127.0.2.40\nmx02.mail A 127.0.2.40\n")
+        self.zones.zone("silent.test", "".join(f"s{i} MX 10 mx.s{i}.silent.test.\nmx.s{i} A 127.{10 + i}.0.1\n" for i in range(8)))
         self.zones.zone("bogus.test", "@ MX 10 mx.bogus.test.\nmx A 127.0.2.16\n", sign=True)
         self.zones.start()
         self.policy_host = PolicyHost("127.0.2.30", self.https, self.ca.host(
@@ -118,7 +124,7 @@ equal MX 10 b.plain.test.
                 f"version: STSv1\nmode: {mode}\nmx: mx.{n}.sts.test\nmax_age: 86400\n"
         self.policy_host.policies["notmx.sts.test"] = "version: STSv1\nmode: enforce\nmx: other.test\nmax_age: 86400\n"
         self.h = instance.Instance(folder / "h", settings=self.zones.settings() + f"""
-carry {{ port {self.port}  https-port {self.https}  allow-networks 127.0.0.0/8 ::1/128  reply-timeout 2s  data-timeout 2s  connect-timeout 2s  tls-reports-within 200ms  idle 4s  roots {self.ca.roots} }}
+carry {{ port {self.port}  https-port {self.https}  allow-networks 127.0.0.0/8 ::1/128  reply-timeout 2s  data-timeout 2s  connect-timeout 2s  tls-reports-within 200ms  idle 4s  probe-first 1s  probe-last 2s  roots {self.ca.roots} }}
 queue {{ retry-first 1s  retry-last 2s }}
 sending {{ messages-hour 0  messages-day 0  recipients-hour 0  recipients-day 0  watch off }}
 """)
@@ -339,6 +345,70 @@ def test_sts_without_starttls_waits(world):
         assert "deferred=1" in world.first("clear.sts.test")
         assert not s.mails
     world.remove("clear.sts.test")
+
+
+# ---- what is not the mail's fault
+
+
+def test_a_block_holds_all_behind_the_same_filter(world):
+    """Apple's filter refuses our address: every domain behind it waits, nothing goes back, a probe sees the end of it."""
+    with world.host("127.0.2.40", script={"mail": "550 5.7.0 Blocked - see https://ipcheck.proofpoint.com/?ip=192.0.2.1"}) as s:
+        one = world.send("x@custom1.plain.test")
+        assert wait_for(lambda: "blocked" in world.h.cli("incidents", check=False).stdout, 10)
+        lines = len([x for x in s.lines if x[1].startswith("MAIL")])
+        two = [world.send("x@custom2.plain.test") for _ in range(3)]
+        assert wait_for(lambda: sum("custom2" in x and '"provider":"icloud","incident":0' not in x for x in
+                                    world.h.cli("queue", "list", "--json").stdout.splitlines()) == 3, 10), \
+            world.h.cli("queue", "list", "--json").stdout
+        assert len([x for x in s.lines if x[1].startswith("MAIL")]) <= lines + 3, "held mail is not tried but for probes"
+        del s.script["mail"]
+        for token in (one, *two):
+            arrives(s, token, 20)
+        assert "failed=" not in "".join(world.carried("custom1.plain.test") + world.carried("custom2.plain.test"))
+        assert wait_for(lambda: "blocked" not in world.h.cli("incidents", check=False).stdout, 10)
+
+
+class Silent:
+    """A host that answers no connect: a listener whose backlog is full."""
+
+    def __init__(self, ip, port):
+        self.sockets = [socket.socket()]
+        self.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.sockets[0].bind((ip, port))
+        self.sockets[0].listen(0)
+        for _ in range(3):
+            x = socket.socket()
+            x.setblocking(False)
+            self.sockets.append(x)
+            with contextlib.suppress(BlockingIOError):
+                x.connect((ip, port))
+
+    def close(self):
+        for x in self.sockets:
+            x.close()
+
+
+def test_a_throttled_port_turns_to_the_fallback_route(world, fresh):
+    """Connects to unrelated networks stay silent: it is our port 25, the smarthost takes over, nothing waits for days."""
+    spare = free_port(33400)
+    h = fresh(settings=world.zones.settings() + f"""
+carry {{ port {world.port}  allow-networks 127.0.0.0/8  connect-timeout 1s  fallback-route spare  tls-reports off }}
+queue {{ retry-first 1s  retry-last 2s }}
+route spare {{ host 127.0.2.50  port {spare} }}
+""")
+    silent = [Silent(f"127.{10 + i}.0.1", world.port) for i in range(8)]
+    try:
+        with Sink(spare, "127.0.2.50") as s:
+            for i in range(8):
+                with smtplib.SMTP("127.0.0.1", h.port("submission"), timeout=30) as c:
+                    c.login("ken@example.test", PASSWORD)
+                    c.sendmail("ken@example.test", [f"x@s{i}.silent.test"], "From: ken@example.test\r\nSubject: hi\r\n\r\nhello\r\n")
+            assert wait_for(lambda: len({r for m in list(s.mails) for r in m.recipients}) == 8, 40), s.mails
+            assert len(s.mails) == 8
+            assert "network" in h.cli("incidents", check=False).stdout
+    finally:
+        for x in silent:
+            x.close()
 
 
 # ---- TLS reports (RFC 8460)
