@@ -1,6 +1,6 @@
 /* Accounts: credentials for keeper, and what the operator does with accounts. */
 #include "base/text.h"
-#include "store/internal.h"
+#include "store/queue.h"
 
 /* ---- names ---- */
 
@@ -162,7 +162,7 @@ static void unpark(struct store *s, struct job *j, struct account *a)
 		struct route r = route_of(s, s->writer_config, &j->arena, db_bytes(q, 1), 0);
 		struct change *c;
 
-		if (r.account != a)
+		if (r.account != a || !queue_claim(s, j, db_u64(q, 0)))
 			continue;
 		c = job_change(j, CHANGE_ENTRY_STATE);
 		c->entry_state = (struct change_entry_state){.id = db_u64(q, 0),

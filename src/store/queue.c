@@ -326,13 +326,16 @@ static void alarm_moved(struct store *s, int64_t alarm)
 static void publish_entry(struct store *s, struct wire *w)
 {
 	uint64_t id = wire_u64(w), incident;
+	bool fresh = wire_u8(w) != 0;
 	unsigned state = wire_u8(w);
 	int64_t due = (int64_t)wire_u64(w), alarm = (int64_t)wire_u64(w);
 	struct bytes destination;
 
 	incident = wire_u64(w);
 	destination = wire_block(w);
-	claim_forget(s, id);
+	/* A new one may have been seen in the index, and given away, since the commit. */
+	if (!fresh)
+		claim_forget(s, id);
 	if (state == ENTRY_READY)
 		ready_moved(s, id, due);
 	else

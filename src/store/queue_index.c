@@ -78,6 +78,7 @@ static void moved(struct store *s, uint64_t id, unsigned from, unsigned to, int6
 		return;
 	buf_u8(b, 1);
 	buf_u64(b, id);
+	buf_u8(b, from == ENTRY_STATES);
 	buf_u8(b, (uint8_t)to);
 	buf_u64(b, (uint64_t)due);
 	buf_u64(b, (uint64_t)alarm);
