@@ -94,6 +94,7 @@ static enum result find_route(struct carrying_job *j)
 	struct route_question q = {
 	        .domain = j->smarthost ? j->smarthost->host : j->carry.destination,
 	        .is_host = j->smarthost != NULL,
+	        .anywhere = j->smarthost != NULL,
 	        .hostname = j->smarthost ? (struct bytes){0} : j->config->hostname,
 	        .own = j->smarthost ? NULL : &j->own,
 	        .family = (enum route_family)j->config->carry_family,
@@ -192,7 +193,8 @@ static bool ask_fetch(struct carrying_job *j)
 	                                 BYTES_ARG(j->carry.destination));
 	struct route_question q = {.domain = host,
 	                           .is_host = true,
-	                           .family = (enum route_family)j->config->carry_family};
+	                           .family = (enum route_family)j->config->carry_family,
+	                           .allowed = &j->config->carry_local_networks};
 	struct route *r = arena_get(&j->arena, sizeof(*r));
 	struct ask *a;
 
@@ -352,10 +354,10 @@ static void demand_mx(struct carrying_job *j, struct job_host *h)
 		report_tls(j, h, TLSRPT_DNSSEC_INVALID, h->dane.text);
 	} else if (h->dane.state == DANE_MATCH) {
 		demand_dane(j, h);
+	} else if (sts_demands(j, MTASTS_ENFORCE)) {
+		demand_sts(j, h); /* TLSA records that say nothing usable do not take its place */
 	} else if (h->dane.state == DANE_ENCRYPT) {
 		h->tls = SMTP_TLS_MUST;
-	} else if (sts_demands(j, MTASTS_ENFORCE)) {
-		demand_sts(j, h);
 	}
 	if (j->requiretls && !h->done)
 		demand_required(j, h);
@@ -481,6 +483,20 @@ static void gather(struct carrying_job *j)
 	planned(j);
 }
 
+/* A resolver that is away says nothing of the destination: it is asked again, before anything is deferred. */
+static bool is_away(const struct answer *a)
+{
+	return a->result == LOST || a->result == UNAVAILABLE;
+}
+
+static void take_resolved(struct carrying_job *j, const struct answer *a)
+{
+	if (is_away(a) && j->facts_again < JOB_AGAIN && facts_again(j->facts, a->number))
+		j->deadline = j->now + JOB_AGAIN_MS;
+	else
+		(void)facts_answer(j->facts, a);
+}
+
 void plan_answer(struct carrying_job *j, const struct answer *a)
 {
 	j->facts_open--;
@@ -489,9 +505,17 @@ void plan_answer(struct carrying_job *j, const struct answer *a)
 	else if (a->kind == ASK_FETCH)
 		take_fetched(j, a);
 	else
-		facts_answer(j->facts, a);
-	if (j->facts_open == 0)
+		take_resolved(j, a);
+	if (j->facts_open == 0 && j->deadline == TIME_NEVER)
 		gather(j);
+}
+
+void plan_again(struct carrying_job *j)
+{
+	j->deadline = TIME_NEVER;
+	j->facts_again++;
+	if (j->facts_open == 0)
+		gather(j); /* else the last answer does */
 }
 
 void plan_secret(struct carrying_job *j, const struct answer *a)

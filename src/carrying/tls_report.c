@@ -330,7 +330,9 @@ static struct bytes host_of(struct bytes url)
 /* False: not known yet. */
 static bool begin_post(struct tls_reporting *t)
 {
-	struct route_question q = {.domain = host_of(t->rua), .is_host = true};
+	struct route_question q = {.domain = host_of(t->rua),
+	                           .is_host = true,
+	                           .allowed = &t->config->carry_local_networks};
 	struct ask *a;
 
 	if (route_find(&q, t->facts, &t->arena, &t->route) == UNAVAILABLE)

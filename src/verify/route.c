@@ -121,7 +121,7 @@ static void take_family(struct work *w, const struct fact *f, uint16_t type, str
 		if (!take_rdata(f->records[i], type, &ip))
 			continue;
 		ret->own |= is_own_address(w, &ip);
-		if (w->q->is_host || route_may_carry_to(&ip, w->q->allowed))
+		if (w->q->anywhere || route_may_carry_to(&ip, w->q->allowed))
 			ret->ips[ret->count++] = ip;
 		else
 			ret->closed++;
@@ -162,7 +162,9 @@ static void find_addresses(struct work *w, struct route_host *h, bool *ret_own)
 	take_family(w, f6, TYPE_AAAA, &six);
 	*ret_own = four.own || six.own;
 	interleave(&six, &four, h);
-	h->secure = (!f4 || f4->secure) && (!f6 || f6->secure);
+	/* A family that the DNS fails to tell says nothing: else whoever suppresses its answer switches DANE off (RFC 7672,
+	 * 2.1.2). */
+	h->secure = (!f4 || is_unsure(f4) || f4->secure) && (!f6 || is_unsure(f6) || f6->secure);
 	h->canonical = f4 && f4->canonical.len   ? f4->canonical
 	               : f6 && f6->canonical.len ? f6->canonical
 	                                         : h->name;
@@ -336,7 +338,7 @@ static enum result find_literal(struct work *w, const struct ip *ip)
 {
 	struct route_host *h = &w->ret->hosts[0];
 
-	if (!w->q->is_host && !route_may_carry_to(ip, w->q->allowed))
+	if (!w->q->anywhere && !route_may_carry_to(ip, w->q->allowed))
 		return nowhere(w, false, "5.4.4", BYTES("this is a private or reserved address"));
 	if (is_own_address(w, ip))
 		return nowhere(w, false, "5.4.6", BYTES("this is an address of this host"));

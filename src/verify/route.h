@@ -32,7 +32,8 @@ enum route_family { ROUTE_BOTH, ROUTE_IPV4, ROUTE_IPV6 }; /* as option carry.fam
 
 struct route_question {
 	struct bytes domain;   /* canonical, or [192.0.2.1], [IPv6:2001:db8::1] (RFC 5321, 4.1.3) */
-	bool is_host;          /* a smarthost: its name or address, no MX is asked */
+	bool is_host;          /* its name or address is given: no MX is asked */
+	bool anywhere;         /* the operator named it (a smarthost): private networks, too */
 	struct bytes hostname; /* ours, canonical: mail must not come back to us */
 	const struct config_ips
 	        *own; /* our addresses, where another host's 25 would be ours; NULL: none */

@@ -25,6 +25,7 @@ struct world {
 	struct arena arena;
 	uint64_t lease;
 	bool path_closed, probe;
+	int resolver_away; /* how many RESOLVE are answered by nobody */
 	const char *password;
 	const char *sts_kept, *sts_kept_id, *fetched; /* policies */
 	int fetches, kept;
@@ -53,6 +54,13 @@ static void answer_resolve(struct world *w, const struct ask *a)
 	const struct fact *f = zone_fact(w, a);
 	struct answer answer = {.kind = ASK_RESOLVE, .number = a->number, .result = OK};
 	struct buf records = {0};
+
+	if (w->resolver_away > 0) {
+		w->resolver_away--;
+		answer.result = w->resolver_away % 2 ? LOST : UNAVAILABLE;
+		carrying_job_answer(w->job, &answer);
+		return;
+	}
 
 	answer.resolve.status = f ? (uint8_t)f->status : FACT_NO_NAME;
 	answer.resolve.secure = f && f->secure;
@@ -481,6 +489,37 @@ static void a_failing_dns_waits(void **state)
 	assert_string_equal(w->statuses[0], "4.4.3");
 }
 
+/* It died, or is not there yet: the destination must not pay for it. */
+static void a_resolver_that_is_away_is_asked_again(void **state)
+{
+	struct world *w = *state;
+
+	w->resolver_away = 7;
+	begin(w);
+	for (int i = 0; i < 10 && w->connects == 0; i++) {
+		assert_false(carrying_job_finished(w->job));
+		assert_true(carrying_job_deadline(w->job) != TIME_NEVER);
+		carrying_job_tick(w->job, carrying_job_deadline(w->job));
+		run(w);
+	}
+	connect_works(w);
+	all_hear(w, SMTP_SENT, "250 ok");
+	expect(w, CARRY_DELIVERED, CARRIED_MAIL);
+}
+
+static void a_resolver_that_stays_away_defers(void **state)
+{
+	struct world *w = *state;
+
+	w->resolver_away = 10000;
+	begin(w);
+	for (int i = 0; i < 100 && !carrying_job_finished(w->job); i++) {
+		carrying_job_tick(w->job, carrying_job_deadline(w->job));
+		run(w);
+	}
+	expect(w, CARRY_DEFERRED, CARRIED_DESTINATION);
+}
+
 /* ---- TLS ---- */
 
 static void tls_that_fails_is_done_without_where_nothing_demands_it(void **state)
@@ -622,6 +661,32 @@ static void dane_wins_over_sts(void **state)
 	                     "01234567890123456789012345678901"));
 	begin(w);
 	assert_int_equal(w->demands[0].policy.mode, TLS_CLIENT_DANE);
+}
+
+/* RFC 8461, 2: only DANE that is checked goes before the policy. */
+static void tlsa_that_is_unusable_leaves_the_policy(void **state)
+{
+	struct world *w = *state;
+
+	announce_sts(w);
+	w->fetched = STS;
+	secure_zone(w, BYTES("\x01\x01\x01"
+	                     "01234567890123456789012345678901"));
+	begin(w);
+	assert_int_equal(w->demands[0].tls, SMTP_TLS_MUST);
+	assert_int_equal(w->demands[0].policy.mode, TLS_CLIENT_PKIX);
+}
+
+static void a_policy_is_not_fetched_from_our_own_network(void **state)
+{
+	struct world *w = *state;
+
+	fact_txt(w->zone, "_mta-sts.d.test", "v=STSv1; id=2;");
+	fact_host(w->zone, "mta-sts.d.test", false, "169.254.169.254");
+	w->fetched = STS;
+	begin(w);
+	assert_int_equal(w->fetches, 0);
+	assert_int_equal(w->connects, 1);
 }
 
 static void requiretls_needs_a_proven_way(void **state)
@@ -814,6 +879,8 @@ int main(void)
 	        T(a_kept_connection_that_has_ended_is_no_failure),
 	        T(what_the_dns_forbids_is_not_tried),
 	        T(a_failing_dns_waits),
+	        T(a_resolver_that_is_away_is_asked_again),
+	        T(a_resolver_that_stays_away_defers),
 	        T(tls_that_fails_is_done_without_where_nothing_demands_it),
 	        T(dane_demands_a_match),
 	        T(a_tlsa_question_that_fails_waits),
@@ -823,6 +890,8 @@ int main(void)
 	        T(a_record_that_is_gone_leaves_the_kept_one),
 	        T(a_policy_for_testing_only_looks),
 	        T(dane_wins_over_sts),
+	        T(tlsa_that_is_unusable_leaves_the_policy),
+	        T(a_policy_is_not_fetched_from_our_own_network),
 	        T(requiretls_needs_a_proven_way),
 	        T(requiretls_over_a_policy),
 	        T(tls_required_no_goes_past_policies),

@@ -316,6 +316,8 @@ static void literals_need_no_dns(void **state)
 	expect_none(s, "5.1.3", false);
 	s->q.domain = BYTES("192.168.0.1"); /* a smarthost is the operator's own word */
 	s->q.is_host = true;
+	expect_none(s, "5.4.4", false);
+	s->q.anywhere = true;
 	find(s);
 	assert_int_equal(s->route.count, 1);
 }
@@ -324,9 +326,37 @@ static void a_smarthost_has_no_mx(void **state)
 {
 	struct setting *s = *state;
 
-	s->q.is_host = true;
+	s->q.is_host = s->q.anywhere = true;
 	fact_host(s->facts, "d.test", false, "10.0.0.9");
 	expect_hosts(s, "d.test");
+}
+
+/* A host that strangers name (mta-sts.d.test, the one of a rua=): our own network is nothing of theirs. */
+static void a_strangers_host_is_not_in_our_network(void **state)
+{
+	struct setting *s = *state;
+
+	s->q.is_host = true;
+	fact_host(s->facts, "d.test", false, "127.0.0.1");
+	expect_none(s, "5.4.4", false);
+}
+
+/* Who suppresses one family's answer must not make the host one without DANE (RFC 7672, 2.1.2). */
+static void a_family_that_fails_leaves_the_other_secure(void **state)
+{
+	struct setting *s = *state;
+
+	fact_mx(s->facts, "d.test", true, "10 a.test 20 b.test 30 c.test");
+	fact(s->facts, "a.test", T_A, FACT_BOGUS, false, "", (struct bytes){0});
+	fact_ip(s->facts, "a.test", true, "", "2606:4700::1");
+	fact_ip(s->facts, "b.test", true, "", "8.8.8.2");
+	fact(s->facts, "b.test", T_AAAA, FACT_FAILED, false, "", (struct bytes){0});
+	fact_ip(s->facts, "c.test", true, "", "8.8.8.3");
+	fact_none(s->facts, "c.test", T_AAAA, false);
+	expect_hosts(s, "a.test b.test c.test");
+	assert_true(s->route.hosts[0].secure);
+	assert_true(s->route.hosts[1].secure);
+	assert_false(s->route.hosts[2].secure);
 }
 
 static void many_mx_are_cut(void **state)
@@ -392,6 +422,8 @@ int main(void)
 	        T(families_take_turns),
 	        T(literals_need_no_dns),
 	        T(a_smarthost_has_no_mx),
+	        T(a_strangers_host_is_not_in_our_network),
+	        T(a_family_that_fails_leaves_the_other_secure),
 	        T(many_mx_are_cut),
 	        T(broken_rdata_is_passed_over),
 	};
