@@ -48,37 +48,42 @@ def free_port(host="127.0.0.1", start=FIRST_PORT, count=600):
 
 
 class Zone:
-    def __init__(self, name, text, sign, nsec3, denial, serial=1):
-        self.name, self.sign, self.nsec3 = name.rstrip("."), sign, nsec3
-        self.text, self.denial, self.serial = text, denial, serial
+    def __init__(self, name, text, sign, nsec3, denial, serial=1, server="127.0.0.1", whole=False):
+        self.name, self.sign, self.nsec3, self.server = name.rstrip("."), sign, nsec3, server
+        self.text, self.denial, self.serial, self.whole = text, denial, serial, whole
         self.keys = None  # names of key files, once made
 
     def source(self):
-        return (f"$ORIGIN {self.name}.\n$TTL 60\n"
-                f"@ 60 SOA ns.{self.name}. host.{self.name}. {self.serial} 3600 600 86400 {self.denial}\n"
-                f"@ NS ns.{self.name}.\nns A 127.0.0.1\n{self.text}\n")
+        if self.whole:
+            return self.text
+        below = f"{self.name}." if self.name else ""
+        return (f"$ORIGIN {below or '.'}\n$TTL 60\n"
+                f"@ 60 SOA ns.{below} host.{below} {self.serial} 3600 600 86400 {self.denial}\n"
+                f"@ NS ns.{below}\nns A {self.server}\n{self.text}\n")
 
 
 class Zones:
-    def __init__(self, folder, host="127.0.0.1"):
+    def __init__(self, folder, host="127.0.0.1", port=None, more_hosts=(), wrapper=()):
+        """wrapper: before nsd's argv, as `ip netns exec NAME`."""
         self.dir = pathlib.Path(folder)
         self.dir.mkdir(parents=True, exist_ok=True)
-        self.host, self.port = host, free_port(host)
+        self.host, self.port = host, port or free_port(host)
+        self.more_hosts, self.wrapper = more_hosts, list(wrapper)
         self.zones, self.process, self.proxies = {}, None, []
         self.ports = {}  # zone: port to ask, where it is not nsd's own
 
     # ---- zones
 
-    def zone(self, name, text, sign=False, nsec3=True, denial=30):
-        """Adds or replaces one; reload() tells a server that runs."""
+    def zone(self, name, text, sign=False, nsec3=True, denial=30, whole=False):
+        """Adds or replaces one; reload() tells a server that runs. whole: the text has SOA and NS itself."""
         former = self.zones.get(name)
-        z = Zone(name, text, sign, nsec3, denial, former.serial + 1 if former else 1)
+        z = Zone(name, text, sign, nsec3, denial, former.serial + 1 if former else 1, self.host, whole)
         z.keys = former.keys if former else None
         self.zones[name] = z
         return self.write(z)
 
     def file(self, name):
-        return self.dir / f"{name}.zone"
+        return self.dir / f"{name.rstrip('.') or 'root'}.zone"
 
     def run(self, *argv):
         done = subprocess.run([str(a) for a in argv], cwd=self.dir, capture_output=True, text=True, timeout=60)
@@ -86,15 +91,14 @@ class Zones:
         return done.stdout.strip()
 
     def write(self, z):
-        plain = self.dir / f"{z.name}.plain"
+        plain = self.dir / f"{z.name or 'root'}.plain"
         plain.write_text(z.source())
         if not z.sign:
             self.file(z.name).write_text(z.source())
             return z
         if not z.keys:
             keygen = tool("ldns-keygen")
-            z.keys = [self.run(keygen, "-a", "ECDSAP256SHA256", "-k", z.name),
-                      self.run(keygen, "-a", "ECDSAP256SHA256", z.name)]
+            z.keys = [self.run(keygen, "-a", "ECDSAP256SHA256", *more, z.name or ".") for more in (["-k"], [])]
         self.run(tool("ldns-signzone"), *(["-n"] if z.nsec3 else []), "-f", self.file(z.name), plain, *z.keys)
         return z
 
@@ -113,8 +117,9 @@ class Zones:
 
     def start(self):
         conf = self.dir / "nsd.conf"
+        addresses = "\n".join(f"\tip-address: {h}@{self.port}" for h in (self.host, *self.more_hosts))
         conf.write_text(f"""server:
-\tip-address: {self.host}@{self.port}
+{addresses}
 \tusername: ""
 \tchroot: ""
 \tzonesdir: "{self.dir}"
@@ -130,7 +135,7 @@ remote-control:
 \tcontrol-enable: no
 """ + "".join(f'zone:\n\tname: "{n}"\n\tzonefile: "{self.file(n)}"\n' for n in self.zones))
         with open(self.dir / "nsd.log", "ab") as log:
-            self.process = subprocess.Popen([tool("nsd"), "-d", "-c", str(conf)], stdout=log, stderr=log,
+            self.process = subprocess.Popen([*self.wrapper, tool("nsd"), "-d", "-c", str(conf)], stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL, start_new_session=True)
         end = time.monotonic() + 10
         while not self.answers():
@@ -140,6 +145,8 @@ remote-control:
         return self
 
     def answers(self):
+        if self.wrapper:
+            return "nsd started" in (self.dir / "nsd.log").read_text()
         try:
             with socket.create_connection((self.host, self.port), 1):
                 return True
@@ -194,12 +201,12 @@ remote-control:
 class Proxy:
     """UDP and TCP to a server, counted by question; `silent` swallows them all."""
 
-    def __init__(self, to, silent=False, delay=0.0):
+    def __init__(self, to, silent=False, delay=0.0, host="127.0.0.1", port=None):
         self.to, self.silent, self.delay = to, silent, delay
-        self.port, self.asked, self.tcp = free_port(), [], 0
+        self.port, self.asked, self.tcp = port or free_port(), [], 0
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", self.port))
-        self.listener = socket.create_server(("127.0.0.1", self.port))
+        self.udp.bind((host, self.port))
+        self.listener = socket.create_server((host, self.port))
         for run in (self.serve_udp, self.serve_tcp):
             threading.Thread(target=run, daemon=True).start()
 
