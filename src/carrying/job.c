@@ -236,6 +236,8 @@ void carrying_job_tick(struct carrying_job *j, time_ms now)
 	j->now = now;
 	if (j->state == JOB_WAIT && now >= j->deadline)
 		report_again(j);
+	else if (j->state == JOB_FACTS && now >= j->deadline)
+		plan_again(j);
 }
 
 bool carrying_job_finished(const struct carrying_job *j)

@@ -29,6 +29,9 @@ enum job_state {
 };
 
 enum {
+	JOB_AGAIN =
+	        15, /* times, JOB_AGAIN_MS apart, that a resolver which is away is asked again */
+	JOB_AGAIN_MS = 2000,
 	JOB_ASKS = 24, /* of LIMIT_ASKS_SESSION; more wait in the facts */
 	JOB_INCIDENTS = 3,
 	JOB_REPORTS = 2 * ROUTE_HOSTS + 2,
@@ -96,7 +99,8 @@ struct carrying_job {
 	struct ask asks[JOB_ASKS]; /* not drained yet */
 	size_t ask_first, ask_count;
 	uint32_t next_number;
-	unsigned facts_open; /* RESOLVE, STS_POLICY, FETCH without an answer */
+	unsigned facts_again; /* how often nobody was there to ask the DNS */
+	unsigned facts_open;  /* RESOLVE, STS_POLICY, FETCH without an answer */
 
 	struct job_recipient *recipients;
 	size_t recipient_count;
@@ -155,6 +159,7 @@ bool carrying_has_undecided(const struct carrying_job *j);
 /* plan.c */
 void plan_begin(struct carrying_job *j);
 void plan_answer(struct carrying_job *j, const struct answer *a);
+void plan_again(struct carrying_job *j);
 void plan_secret(struct carrying_job *j, const struct answer *a);
 void plan_path(struct carrying_job *j, const struct answer *a);
 

@@ -98,6 +98,9 @@ static void set_timer(struct courier *c)
 {
 	time_ms now = now_of(c), due = c->take_after > now ? c->take_after : TIME_NEVER;
 
+	if (c->stopping)
+		due = c->stop_at;
+
 	for (size_t i = 0; i < c->slot_count; i++) {
 		time_ms at = c->slots[i]->job ? carrying_job_deadline(c->slots[i]->job)
 		                              : TIME_NEVER;
@@ -479,7 +482,7 @@ static void on_timer(void *context)
 		carrying_job_tick(s->job, now_of(c));
 		pump_soon(s);
 	}
-	if (c->stopping) {
+	if (c->stopping && now_of(c) >= c->stop_at) {
 		role_stopped(c->role);
 		return;
 	}
@@ -561,9 +564,10 @@ static void courier_stop(struct role_context *r)
 	struct courier *c = r->self;
 
 	c->stopping = true;
+	c->stop_at = now_of(c) + STOP_MS;
 	links_stop(c->links);
 	stopped_when_idle(c);
-	loop_timer_set(c->timer, STOP_MS);
+	set_timer(c);
 }
 
 static const struct role_ops ops = {

@@ -48,6 +48,7 @@ struct courier {
 	time_ms take_after;
 	time_ms direct_after; /* while throttled: when one batch goes straight again, to see */
 	bool stopping;
+	time_ms stop_at; /* whatever is still under way then is the queue's */
 };
 
 /* ---- courier_fetch.c: libcurl on our loop ---- */

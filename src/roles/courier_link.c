@@ -372,6 +372,8 @@ static void say_quit(struct link *l)
 	l->owner = NULL;
 	if (smtp_client_ready(l->engine) && !l->eof)
 		smtp_client_quit(l->engine);
+	else if (!l->engine->ops->finished(l->engine))
+		kill(l); /* in the middle of something: nothing is to be said any more */
 }
 
 /* What follows from the state after anything happened. A result is told last: the owner may do anything with the link. */

@@ -105,6 +105,17 @@ void facts_asked(struct facts *f, uint32_t number)
 	x->number = number;
 }
 
+bool facts_again(struct facts *f, uint32_t number)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		if (f->facts[i]->state != FACT_ASKED || f->facts[i]->number != number)
+			continue;
+		f->facts[i]->state = FACT_WANTED;
+		return true;
+	}
+	return false;
+}
+
 static void take_records(struct facts *f, struct fact *x, struct bytes packed)
 {
 	struct wire w = wire_of(arena_copy(&f->arena, packed));

@@ -38,6 +38,8 @@ const struct fact *facts_need(struct facts *f, struct bytes name, uint16_t type)
 /* The next that is wanted and was not asked for; the caller asks, then says so. */
 bool facts_missing(const struct facts *f, struct bytes *ret_name, uint16_t *ret_type);
 void facts_asked(struct facts *f, uint32_t number);
+/* Nobody was there to ask: it is wanted again. False: nobody asked that. */
+bool facts_again(struct facts *f, uint32_t number);
 /* An answer to RESOLVE. Not OK: FACT_FAILED. False: nobody asked that. */
 bool facts_answer(struct facts *f, const struct answer *a);
 /* For tests: a fact without an ask. */
