@@ -68,7 +68,7 @@ static void each_row(const struct cli *c, struct bytes rows, struct buf *out)
 	struct bytes line;
 
 	while (bytes_cut(&rows, '\n', &line)) {
-		json_t *row = json_loadb(line.ptr, line.len, 0, NULL);
+		json_t *row = cli_row(line);
 		struct spoken s = {.c = c};
 		char *text;
 
@@ -190,7 +190,7 @@ static bool show_page(void *context, struct bytes rows, bool more)
 		return true;
 	}
 	while (bytes_cut(&rows, '\n', &line)) {
-		json_t *row = json_loadb(line.ptr, line.len, 0, NULL);
+		json_t *row = cli_row(line);
 
 		if (row)
 			print_incident(c, row);
@@ -303,7 +303,7 @@ static bool sending_page(void *context, struct bytes rows, bool more)
 		return true;
 	}
 	while (bytes_cut(&rows, '\n', &line)) {
-		json_t *row = json_loadb(line.ptr, line.len, 0, NULL), *some;
+		json_t *row = cli_row(line), *some;
 		char *text;
 
 		if (!row)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/text.h"
 #include "cli/client.h"
 
 int cli_admin_pages(struct cli *c, struct ask_admin admin, cli_page_function *page, void *context)
@@ -41,6 +42,69 @@ static void append_line(struct buf *out, json_t *row)
 	free(text);
 }
 
+/* ---- rows for a terminal ---- */
+
+/* C0, DEL, C1; marks that change the direction of text. */
+static bool is_control(uint32_t code)
+{
+	return code < ' ' || (code >= 0x7f && code < 0xa0) || (code >= 0x202a && code <= 0x202e) ||
+	       (code >= 0x2066 && code <= 0x2069);
+}
+
+static json_t *clean_text(const json_t *value, bool lines)
+{
+	struct bytes rest = bytes_of(json_string_value(value), json_string_length(value));
+	struct buf out = {0};
+	json_t *clean;
+
+	while (rest.len > 0) {
+		uint32_t code;
+		int n = text_utf8_next(rest, &code);
+		size_t len = n > 0 ? (size_t)n : 1;
+
+		if (n > 0 && (!is_control(code) || (code == '\n' && lines)))
+			buf_append(&out, bytes_first(rest, len));
+		else
+			buf_append_char(&out, n > 0 && (code == '\n' || code == '\t') ? ' ' : '?');
+		rest = bytes_skip(rest, len);
+	}
+	clean = json_stringn(buf_len(&out) ? buf_bytes(&out).ptr : "", buf_len(&out));
+	buf_done(&out);
+	return clean;
+}
+
+static void clean_all(json_t *container)
+{
+	const char *key;
+	json_t *value;
+	size_t i;
+	void *next;
+
+	json_object_foreach_safe(container, next, key, value)
+	{
+		if (json_is_string(value))
+			json_object_set_new(container, key,
+			                    clean_text(value, strcmp(key, "facts") == 0));
+		else
+			clean_all(value);
+	}
+	json_array_foreach(container, i, value)
+	{
+		if (json_is_string(value))
+			json_array_set_new(container, i, clean_text(value, false));
+		else
+			clean_all(value);
+	}
+}
+
+json_t *cli_row(struct bytes line)
+{
+	json_t *row = json_loadb(line.ptr, line.len, 0, NULL);
+
+	clean_all(row);
+	return row;
+}
+
 size_t cli_print_some(const struct cli *c, struct bytes rows, const char *const *keys, size_t count)
 {
 	static const struct cli_command listing = {.group = "", .verb = "list"};
@@ -50,7 +114,7 @@ size_t cli_print_some(const struct cli *c, struct bytes rows, const char *const 
 	size_t told = 0;
 
 	while (bytes_cut(&rows, '\n', &line)) {
-		json_t *row = json_loadb(line.ptr, line.len, 0, NULL), *some = json_object();
+		json_t *row = cli_row(line), *some = json_object();
 
 		for (size_t i = 0; row && i < count; i++) {
 			json_t *value = json_object_get(row, keys[i]);

@@ -15,6 +15,10 @@ int cli_admin_pages(struct cli *c, struct ask_admin admin, cli_page_function *pa
 size_t cli_print_some(const struct cli *c, struct bytes rows, const char *const *keys,
                       size_t count);
 
+/* A row, to be shown: what strangers wrote in it (addresses, a Message-ID, a host's reply) moves no cursor, sets no title and turns
+ * no text around. A line end becomes a blank, but in "facts", whose lines are fields. NULL: it is no JSON. */
+struct json_t *cli_row(struct bytes line);
+
 /* --lang, else the environment. */
 bool cli_speaks_japanese(const struct cli *c);
 

@@ -180,7 +180,7 @@ static bool why_page(void *context, struct bytes rows, bool more)
 		return true;
 	}
 	while (bytes_cut(&rows, '\n', &line)) {
-		json_t *row = json_loadb(line.ptr, line.len, 0, NULL);
+		json_t *row = cli_row(line);
 
 		if (row)
 			tell_why(c, row);

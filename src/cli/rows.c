@@ -7,6 +7,7 @@
 
 #include "base/time.h"
 #include "cli/cli.h"
+#include "cli/pages.h"
 
 enum { COLUMNS = 32, WIDTH_MAX = 60 };
 
@@ -154,7 +155,7 @@ static json_t *parse_rows(struct bytes rows)
 	struct bytes line;
 
 	while (bytes_cut(&rows, '\n', &line)) {
-		json_t *row = json_loadb(line.ptr, line.len, 0, NULL);
+		json_t *row = cli_row(line);
 
 		if (json_is_object(row))
 			json_array_append_new(all, row);

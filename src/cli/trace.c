@@ -131,7 +131,7 @@ static bool trace_page(void *context, struct bytes rows, bool more)
 		return cli_option(t->c, "--all") != NULL;
 	}
 	while (bytes_cut(&rows, '\n', &line)) {
-		json_t *row = json_loadb(line.ptr, line.len, 0, NULL);
+		json_t *row = cli_row(line);
 
 		if (row)
 			tell(t, row);
