@@ -254,6 +254,17 @@ static void put_ip(struct buf *facts, const char *name, const struct ip *ip)
 	incident_fact_put(facts, name, bytes_of_text(text));
 }
 
+/* Our address as the host saw it: behind a NAT (cloud instances) ours here is a private one, which no
+ * provider's form takes. */
+static void put_our_address(struct buf *facts, const struct carrying_job *j, struct bytes reply)
+{
+	struct ip seen;
+
+	if (route_may_carry_to(&j->source_ip, NULL) || !reply_find_address(reply, &seen))
+		seen = j->source_ip;
+	put_ip(facts, "address", &seen);
+}
+
 /* A provider refuses our address, or our domain: what an operator needs to ask to be let in again. */
 static void raise_block(struct carrying_job *j, const struct reply_judgement *judged,
                         struct bytes reply)
@@ -275,7 +286,7 @@ static void raise_block(struct carrying_job *j, const struct reply_judgement *ju
 		incident_fact_put(&facts, "provider", j->provider);
 	}
 	if (j->met)
-		put_ip(&facts, "address", &j->source_ip);
+		put_our_address(&facts, j, reply);
 	incident_fact_put(&facts, "helo", j->helo);
 	incident_fact_put(&facts, "host", j->hosts[j->current].route.name);
 	time_format_rfc3339(j->now, time);

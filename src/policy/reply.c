@@ -304,6 +304,43 @@ static bool names_us(const struct reply_facts *f)
 	       (end == f->text.len || !text_is_digit(f->text.ptr[end]));
 }
 
+static bool is_address_char(char c)
+{
+	return text_is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || c == '.' ||
+	       c == ':';
+}
+
+/* What stands together at the text's begin and could be an address; a sentence's end is none of it. */
+static struct bytes address_run(struct bytes text)
+{
+	size_t len = 0;
+
+	while (len < text.len && is_address_char(text.ptr[len]))
+		len++;
+	while (len > 0 && (text.ptr[len - 1] == '.' || text.ptr[len - 1] == ':'))
+		len--;
+	return bytes_first(text, len);
+}
+
+bool reply_find_address(struct bytes text, struct ip *ret)
+{
+	char before = ' ';
+
+	for (; text.len > 0; text = bytes_skip(text, 1)) {
+		char c = text.ptr[0];
+		bool inside = text_is_digit(before) || before == '.' || before == ':' ||
+		              (text_lower_char(before) >= 'a' && text_lower_char(before) <= 'z');
+
+		before = c;
+		if (inside || !is_address_char(c))
+			continue;
+		struct bytes run = address_run(text);
+		if (run.len >= 7 && ip_parse(run, ret) == OK)
+			return true;
+	}
+	return false;
+}
+
 /* ---- what to do ---- */
 
 static bool is_greeting(enum reply_stage stage)

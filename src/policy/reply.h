@@ -85,6 +85,10 @@ void reply_judge(const struct reply_facts *facts, struct reply_judgement *ret);
  * Fills code, status and text of *facts as far as they can be found; false: no code is there. */
 bool reply_parse(struct bytes line, struct reply_facts *facts);
 
+/* The first address that a text names. A host that refuses us says whom it saw: behind a NAT that is the
+ * only place to learn our address from. */
+bool reply_find_address(struct bytes text, struct ip *ret);
+
 /* "ours-address": for logs, ledger and --json. Never NULL. */
 const char *reply_class_name(enum reply_class class);
 

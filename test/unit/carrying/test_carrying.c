@@ -29,6 +29,7 @@ struct world {
 	const char *password;
 	const char *sts_kept, *sts_kept_id, *fetched; /* policies */
 	int fetches, kept;
+	const char *source; /* our address, as this machine knows it */
 	char hosts[CONNECTS][64]; /* that were connected to */
 	struct carrying_demand demands[CONNECTS];
 	int connects;
@@ -252,6 +253,9 @@ static void recipients_hear(struct world *w, const enum smtp_outcome *outcomes,
 	struct smtp_recipient_result r[RECIPIENTS] = {0};
 	struct smtp_client_result result = {.recipients = r, .count = m->count, .reusable = true};
 	struct carrying_link l = link_of(false, "TLSv1.3");
+
+	if (w->source)
+		assert_int_equal(ip_parse(bytes_of_text(w->source), &l.source), OK);
 
 	for (size_t i = 0; i < m->count; i++)
 		r[i] = (struct smtp_recipient_result){m->recipients[i].entry, outcomes[i],
@@ -756,6 +760,19 @@ static void a_block_is_held_and_told(void **state)
 	assert_true(w->last.provider.len > 0);
 }
 
+/* What we see of ourselves is 10.0.0.5; the provider's form wants what it saw. */
+static void behind_a_nat_a_block_names_the_address_that_the_host_saw(void **state)
+{
+	struct world *w = *state;
+
+	w->source = "10.0.0.5";
+	begin(w);
+	connect_works(w);
+	all_hear(w, SMTP_FAILED, "554 5.7.1 Client host [8.8.4.4] blocked using zen.spamhaus.org");
+	expect(w, CARRY_HELD, CARRIED_MAIL);
+	assert_non_null(strstr(w->told[0].facts, "address=8.8.4.4\n"));
+}
+
 static void a_closed_path_ends_without_a_result(void **state)
 {
 	struct world *w = *state;
@@ -897,6 +914,7 @@ int main(void)
 	        T(tls_required_no_goes_past_policies),
 	        T(tls_results_are_told_to_who_asks),
 	        T(a_block_is_held_and_told),
+	        T(behind_a_nat_a_block_names_the_address_that_the_host_saw),
 	        T(a_closed_path_ends_without_a_result),
 	        T(a_route_takes_its_own_way),
 	        T(a_route_without_its_password_waits),

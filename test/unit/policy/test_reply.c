@@ -338,6 +338,30 @@ static void replies_are_found_in_text(void **state)
 	assert_false(reply_parse(BYTES("55"), &f));
 }
 
+static void the_address_that_a_host_saw_is_found(void **state)
+{
+	static const char *const table[][2] = {
+	        {"550 5.7.0 Blocked - see https://ipcheck.proofpoint.com/?ip=203.0.113.9",
+	         "203.0.113.9"},
+	        {"421-4.7.28 [203.0.113.9      15] Our system", "203.0.113.9"},
+	        {"421 4.7.0 [TSS04] Messages from 203.0.113.9 deferred - 4.16.55.1; see",
+	         "203.0.113.9"},
+	        {"554 5.7.1 Client host [2001:db8::9] blocked using", "2001:db8::9"},
+	        {"550 blocked: 203.0.113.9.", "203.0.113.9"},
+	        {"550 at 2026-11-23T22:59:45 by host v1.2.3.4 (S3140)", ""},
+	        {"550 5.7.1 no", ""},
+	        {"550 1.2.3.4.5 dead:beef 300.1.1.1", ""},
+	};
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		char text[IP_TEXT] = "";
+		struct ip ip;
+
+		if (reply_find_address(bytes_of_text(table[i][0]), &ip))
+			ip_format(&ip, text);
+		assert_string_equal(text, table[i][1]);
+	}
+}
+
 static void providers_are_found_by_host(void **state)
 {
 	static const char *const table[][2] = {
@@ -390,6 +414,7 @@ int main(void)
 	        cmocka_unit_test(greetings_and_silence_are_about_the_host),
 	        cmocka_unit_test(hints_are_found),
 	        cmocka_unit_test(replies_are_found_in_text),
+	        cmocka_unit_test(the_address_that_a_host_saw_is_found),
 	        cmocka_unit_test(providers_are_found_by_host),
 	        cmocka_unit_test(every_class_has_words),
 	};
