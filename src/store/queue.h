@@ -220,6 +220,7 @@ void hold_put(struct store *s, uint64_t incident);
 void holds_match(struct store *s); /* probes that are due, incidents that are over */
 time_ms holds_due(struct store *s);
 void hold_probed(struct store *s, struct hold *h, bool still); /* still: it was refused again */
+bool hold_probe_now(struct store *s, uint64_t incident);       /* false: it holds nothing */
 void alarm_match(struct store *s);
 
 /* Gives a waiting CARRY this entry alone; false: nobody waits, or somebody has it. Locked. */

@@ -433,12 +433,29 @@ static bool act_release(struct store *s, struct job *j, struct act *a, const str
 }
 
 /* Now, instead of when it is due: the destination's backoff is over, too. */
+/* What an incident holds is tried with one mail, now: if the other side takes it, all of it goes on. */
+static bool retry_held(struct store *s, struct job *j, const struct entry_row *r)
+{
+	struct change_destination d;
+	uint64_t incident = r->e.state == ENTRY_HELD ? r->e.incident : 0;
+
+	if (r->e.state == ENTRY_CARRY &&
+	    destination_row_read(s->db, &j->arena, r->e.destination, &d))
+		incident = d.incident;
+	if (incident == 0 || !hold_probe_now(s, incident))
+		return false;
+	act_note(j, &r->e, LEDGER_RETRIED, (struct bytes){0});
+	return true;
+}
+
 static bool act_retry(struct store *s, struct job *j, struct act *a, const struct entry_row *r)
 {
 	struct change_destination d;
 	struct change_entry_tried *t;
 
 	(void)a;
+	if (retry_held(s, j, r))
+		return true;
 	if (r->e.state != ENTRY_READY && r->e.state != ENTRY_CARRY)
 		return false;
 	t = entry_tried_change(j, &r->e);

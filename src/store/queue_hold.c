@@ -38,6 +38,20 @@ void hold_probed(struct store *s, struct hold *h, bool still)
 	h->probe = s->now + h->wait;
 }
 
+bool hold_probe_now(struct store *s, uint64_t incident)
+{
+	struct hold *h;
+
+	store_hold(s);
+	h = map_get_u64(&s->queue->carry.holds, incident);
+	if (h) {
+		h->probe = s->now;
+		s->queue_moved = true;
+	}
+	store_let(s);
+	return h != NULL;
+}
+
 /* ---- releasing ---- */
 
 static void release_entry(struct job *j, const struct change_entry *e)
