@@ -192,9 +192,14 @@ class Session:
             address, _, self.parameters = argument.partition(">")
             self.sender = address.partition("<")[2]
             self.recipients, self.rcpt_parameters = [], []
+        else:
+            self.sender, self.recipients = None, []
         return True
 
     def do_rcpt(self, argument):
+        if self.sender is None:
+            self.send("503 5.5.1 MAIL first")
+            return True
         address, _, parameters = argument.partition(">")
         address = address.partition("<")[2]
         if self.stage("rcpt", address, "250 2.1.5 ok"):
@@ -214,11 +219,11 @@ class Session:
                 self.sink.mails.append(Mail(self.sender, self.recipients, content, self.tls, self.helo, self.number,
                                             self.parameters, self.rcpt_parameters, self.peer, time.time()))
         self.mails += 1
-        self.recipients = []
+        self.sender, self.recipients = None, []
         return True
 
     def do_rset(self, argument):
-        self.recipients = []
+        self.sender, self.recipients = None, []
         self.send("250 2.0.0 ok")
         return True
 
