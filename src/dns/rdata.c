@@ -4,6 +4,8 @@
 #include "base/text.h"
 #include "dns/dns.h"
 
+enum { STRING_MAX = 255 }; /* of one string in a zone file */
+
 /* ---- wire to struct ---- */
 
 static void take_address(struct wire *w, bool v4, struct ip *ret)
@@ -212,8 +214,8 @@ static void put_known(const struct dns_rdata *r, struct bytes rdata, struct buf 
 	}
 }
 
-/* What a zone file could not hold as it is: a tag with odd octets, nothing where something must stand, an IPv4-mapped AAAA
- * (its text would be an IPv4 address). */
+/* What a zone file could not hold as it is: a tag with odd octets, a value too long, nothing where something must stand,
+ * an IPv4-mapped AAAA (its text would be an IPv4 address). */
 static bool is_writable(const struct dns_rdata *r, struct bytes rdata)
 {
 	if (r->type == DNS_AAAA)
@@ -224,6 +226,8 @@ static bool is_writable(const struct dns_rdata *r, struct bytes rdata)
 		return r->tlsa.data.len > 0;
 	if (r->type == DNS_DS)
 		return r->ds.digest.len > 0;
+	if (r->type == DNS_CAA && r->caa.value.len > STRING_MAX)
+		return false;
 	for (size_t i = 0; r->type == DNS_CAA && i < r->caa.tag.len; i++)
 		if (!text_is_alnum(r->caa.tag.ptr[i]))
 			return false;
@@ -327,7 +331,7 @@ static size_t string_octet(struct bytes in, bool quoted, char *ret)
 	return value <= 255 ? 4 : 0;
 }
 
-static bool read_string(struct bytes *text, char ret[256], size_t *ret_len)
+static bool read_string(struct bytes *text, char ret[STRING_MAX + 1], size_t *ret_len)
 {
 	bool quoted;
 	size_t len = 0, taken;
@@ -338,7 +342,7 @@ static bool read_string(struct bytes *text, char ret[256], size_t *ret_len)
 	quoted = text->len > 0 && text->ptr[0] == '"';
 	*text = bytes_skip(*text, quoted);
 	while ((taken = string_octet(*text, quoted, &c)) > 0) {
-		if (len == 255)
+		if (len == STRING_MAX)
 			return false;
 		ret[len++] = c;
 		*text = bytes_skip(*text, taken);
@@ -352,7 +356,7 @@ static bool read_string(struct bytes *text, char ret[256], size_t *ret_len)
 
 static bool read_strings(struct bytes *text, struct buf *out)
 {
-	char string[256];
+	char string[STRING_MAX + 1];
 	size_t len, count = 0;
 
 	while (bytes_trim(*text).len > 0) {
@@ -366,7 +370,7 @@ static bool read_strings(struct bytes *text, struct buf *out)
 
 static bool read_caa(struct bytes *text, struct buf *out)
 {
-	char value[256];
+	char value[STRING_MAX + 1];
 	size_t len;
 	struct bytes tag;
 
