@@ -340,6 +340,23 @@ uint64_t incident_close(struct store *s, struct job *j, unsigned kind, struct by
 	return close_row(j, &row);
 }
 
+/* Who may say what. That an account's sending is held is the store's own finding: a process that reads strangers' bytes neither
+ * begins such a hold nor ends one, nor holds mail to a provider that it never spoke to. */
+static bool may_say(unsigned role, unsigned kind)
+{
+	switch (kind) {
+	case INCIDENT_BLOCKED:
+	case INCIDENT_NETWORK:
+	case INCIDENT_DOMAIN:
+	case INCIDENT_DESTINATION:
+	case INCIDENT_TLS:
+	case INCIDENT_SMARTHOST: return role == COURIER;
+	case INCIDENT_DNS: return role == COURIER || role == SORTER;
+	case INCIDENT_DKIM: return role == KEEPER;
+	default: return false;
+	}
+}
+
 enum result run_incident(struct store *s, struct job *j, struct why *why)
 {
 	const struct ask_incident *a = &j->ask.incident;
@@ -347,6 +364,8 @@ enum result run_incident(struct store *s, struct job *j, struct why *why)
 
 	if (a->kind == 0 || a->key.len > KEY_MAX || a->facts.len > FACTS_MAX)
 		return why_set(why, INVALID, "that is no incident");
+	if (!may_say(j->from.role, a->kind))
+		return why_set(why, DENIED, "this is not for that process to say");
 	switch (a->verb) {
 	case INCIDENT_RAISE:
 		ret->fresh = incident_open(s, a->kind, a->key) == 0;

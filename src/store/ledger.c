@@ -118,7 +118,9 @@ enum result run_ledger(struct store *s, struct job *j, struct why *why)
 {
 	const struct ask_ledger *a = &j->ask.ledger;
 
-	(void)why;
+	/* What became of a mail is told by the store alone: what a front says is about its sessions. */
+	if (a->reason < LEDGER_SENDER_REFUSED)
+		return why_set(why, DENIED, "this is not for that process to say");
 	ledger_put(s, &(struct ledger_event){.reason = (enum ledger_reason)a->reason,
 	                                     .mail = a->mail,
 	                                     .session = j->ask.session,

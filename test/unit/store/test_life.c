@@ -20,7 +20,7 @@ static struct answer incident(struct rig *r, unsigned verb, unsigned kind, const
 	a.incident.key = bytes_of_text(key);
 	a.incident.facts = bytes_of_text(facts);
 	a.incident.count = count;
-	return rig_ask(r, KEEPER_PEER, a);
+	return rig_ask(r, COURIER_PEER, a);
 }
 
 static bool shows(struct answer a, const char *text)
@@ -31,6 +31,40 @@ static bool shows(struct answer a, const char *text)
 static struct answer show(struct rig *r, uint64_t id)
 {
 	return rig_admin(r, ADMIN_INCIDENT_SHOW, "", id);
+}
+
+/* A process that is taken over says what its work is about, and nothing else. */
+static void test_incident_rights(void **state)
+{
+	static const struct {
+		unsigned kind, verb;
+		const struct store_peer *from;
+		enum result result;
+	} rows[] = {
+	        {INCIDENT_BLOCKED, INCIDENT_RAISE, &COURIER_PEER, OK},
+	        {INCIDENT_BLOCKED, INCIDENT_CLOSE, &MX_PEER, DENIED},
+	        {INCIDENT_BLOCKED, INCIDENT_RAISE, &ACCESS_PEER, DENIED},
+	        {INCIDENT_SENDING, INCIDENT_CLOSE, &ACCESS_PEER, DENIED},
+	        {INCIDENT_SENDING, INCIDENT_CLOSE, &COURIER_PEER, DENIED},
+	        {INCIDENT_SENDING, INCIDENT_RAISE, &MX_PEER, DENIED},
+	        {INCIDENT_NETWORK, INCIDENT_RAISE, &SORTER_PEER, DENIED},
+	        {INCIDENT_DKIM, INCIDENT_RAISE, &COURIER_PEER, DENIED},
+	        {INCIDENT_DKIM, INCIDENT_RAISE, &KEEPER_PEER, OK},
+	        {999, INCIDENT_RAISE, &COURIER_PEER, DENIED},
+	};
+	struct rig r = rig_make("", "");
+
+	(void)state;
+	rig_open(&r);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct ask a = {.kind = ASK_INCIDENT};
+
+		a.incident.verb = (uint8_t)rows[i].verb;
+		a.incident.kind = (uint16_t)rows[i].kind;
+		a.incident.key = BYTES("ken@example.test");
+		assert_int_equal(rig_ask(&r, *rows[i].from, a).result, rows[i].result);
+	}
+	rig_done(&r);
 }
 
 static void test_incident(void **state)
@@ -657,6 +691,7 @@ static void test_sending_durable(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_incident_rights),
 	        cmocka_unit_test(test_incident),
 	        cmocka_unit_test(test_incident_durable),
 	        cmocka_unit_test(test_incident_told),
