@@ -6,6 +6,7 @@ import gzip
 import http.server
 import itertools
 import json
+import random
 import re
 import smtplib
 import socket
@@ -25,7 +26,7 @@ WRONG = "3 1 1 " + "f" * 64
 
 
 def free_port(start):
-    return next(p for p in range(start, start + 300) if port_free(p))
+    return next(p for p in iter(lambda: random.randrange(start, start + 300), None) if port_free(p))
 
 
 class PolicyHost:
