@@ -1,5 +1,6 @@
 /* resolver: the only role that asks the DNS. libunbound does the work (recursion from the root, QNAME minimisation, DNSSEC, one
- * cache) on our loop; this file makes contexts out of the configuration, gives askers their answers, and watches whether it works.
+ * cache) on our loop; this file gives askers their answers and watches whether it works. resolver_context.c makes contexts out of the
+ * configuration, resolver_loop.c lends libunbound the loop.
  *
  *	RESOLVE                       one query of libunbound, whoever else asks the same meanwhile
  *	answered                      every asker gets it
@@ -12,18 +13,15 @@
 #include "roles/resolver.h"
 
 #include <stdio.h>
-#include <sys/socket.h>
-#include <netinet/in.h>
 #include <unbound-event.h>
 #include <unbound.h>
 
-#include "base/memory.h"
 #include "base/map.h"
+#include "base/memory.h"
 #include "dns/dns.h"
+#include "roles/resolver_context.h"
 #include "roles/resolver_loop.h"
 #include "roles/role.h"
-#include "sys/file.h"
-#include "sys/socket.h"
 
 enum {
 	QUERIES = 1000,          /* open in libunbound */
@@ -31,12 +29,6 @@ enum {
 	HEALTH_RETRY_MAX_MS = 600000,
 	HEALTH_EVERY_MS = 3600000,
 	ANCHORS_MAX = 64 * 1024,
-};
-
-/* The root's keys, by IANA's trust anchors (RFC 7958): what stands in Debian's dns-root-data is trusted besides. */
-static const char *const root_anchors[] = {
-        ". DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D",
-        ". DS 38696 8 2 683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16",
 };
 
 /* ---- state ---- */
@@ -88,143 +80,6 @@ struct resolver {
 
 /* ---- contexts ---- */
 
-static enum result set(struct upstream *u, const char *key, const char *value, struct why *why)
-{
-	int status = ub_ctx_set_option(u->ctx, key, value);
-
-	return status == 0 ? OK
-	                   : why_set(why, FAILED, "libunbound does not take %s %s: %s", key, value,
-	                             ub_strerror(status));
-}
-
-static enum result set_all(struct upstream *u, const struct config *c, struct why *why)
-{
-	char cache[32], half[32];
-	const struct {
-		const char *key, *value;
-	} options[] = {
-	        {"use-syslog:", "no"},
-	        {"do-ip6:", u->resolver->ip6 ? "yes" : "no"},
-	        {"module-config:", c->resolver_dnssec ? "validator iterator" : "iterator"},
-	        {"qname-minimisation:", "yes"},
-	        {"aggressive-nsec:", "yes"},
-	        {"harden-referral-path:", "no"},
-	        {"prefetch:", "yes"},
-	        {"prefetch-key:", "yes"},
-	        {"edns-buffer-size:", "1232"},
-	        {"outgoing-range:", "1024"},
-	        {"num-queries-per-thread:", "2048"},
-	        {"outgoing-num-tcp:", "100"},
-	        {"msg-cache-size:", half},
-	        {"rrset-cache-size:", cache},
-	        {"key-cache-size:", half},
-	        {"neg-cache-size:", half},
-	        {"do-not-query-localhost:", "no"},
-	};
-	enum result r = OK;
-
-	snprintf(cache, sizeof(cache), "%llu", (unsigned long long)c->resolver_cache / 2);
-	snprintf(half, sizeof(half), "%llu", (unsigned long long)c->resolver_cache / 6);
-	for (size_t i = 0; r == OK && i < sizeof(options) / sizeof(*options); i++)
-		r = set(u, options[i].key, options[i].value, why);
-	return r;
-}
-
-static enum result told(int status, const char *what, struct bytes value, struct why *why)
-{
-	return status == 0 ? OK
-	                   : why_set(why, INVALID, "resolver: %s \"%.*s\": %s", what,
-	                             BYTES_ARG(value), ub_strerror(status));
-}
-
-/* Zones that libunbound answers itself (RFC 6761: .test, home.arpa, private reverse zones) are asked about where the
- * operator said who knows them. The first such call closes the context for other settings. */
-static enum result open_zone(struct upstream *u, const char *zone, struct why *why)
-{
-	(void)ub_ctx_zone_remove(u->ctx, zone);
-	return told(ub_ctx_zone_add(u->ctx, zone, "transparent"), "zone", bytes_of_text(zone), why);
-}
-
-static struct bytes stub_zone(struct bytes word)
-{
-	return bytes_first(word, bytes_find_char(word, '='));
-}
-
-static enum result set_servers(struct upstream *u, const struct config *c, struct arena *arena,
-                               struct why *why)
-{
-	enum result r = OK;
-
-	for (size_t i = 0; r == OK && i < c->resolver_forward.count; i++) {
-		struct bytes word = c->resolver_forward.items[i];
-
-		r = told(ub_ctx_set_fwd(u->ctx, arena_text(arena, word)), "forward", word, why);
-	}
-	/* Whoever has a resolver of his own has his own private zones in it. */
-	if (r == OK && c->resolver_forward.count > 0)
-		r = set(u, "unblock-lan-zones:", "yes", why);
-	if (r == OK && c->resolver_forward.count > 0)
-		r = set(u, "insecure-lan-zones:", "yes", why);
-	for (size_t i = 0; r == OK && i < c->resolver_stub.count; i++) {
-		struct bytes word = c->resolver_stub.items[i], zone = stub_zone(word);
-
-		r = told(ub_ctx_set_stub(u->ctx, arena_text(arena, zone),
-		                         arena_text(arena, bytes_skip(word, zone.len + 1)), 0),
-		         "stub", word, why);
-	}
-	return r;
-}
-
-static enum result add_file_anchors(struct upstream *u, struct arena *arena, struct why *why)
-{
-	struct bytes rest = buf_bytes(&u->resolver->anchors), line;
-	enum result r = OK;
-
-	while (r == OK && bytes_cut(&rest, '\n', &line)) {
-		line = bytes_trim(bytes_first(line, bytes_find_char(line, ';')));
-		if (line.len > 0)
-			r = told(ub_ctx_add_ta(u->ctx, arena_text(arena, line)), "anchor", line,
-			         why);
-	}
-	return r;
-}
-
-static enum result set_trust(struct upstream *u, const struct config *c, struct arena *arena,
-                             struct why *why)
-{
-	enum result r = OK;
-
-	for (size_t i = 0; r == OK && i < c->resolver_insecure.count; i++)
-		r = set(u, "domain-insecure:", arena_text(arena, c->resolver_insecure.items[i]),
-		        why);
-	if (!c->resolver_dnssec)
-		return r;
-	for (size_t i = 0; r == OK && i < sizeof(root_anchors) / sizeof(*root_anchors); i++)
-		r = told(ub_ctx_add_ta(u->ctx, root_anchors[i]), "anchor",
-		         bytes_of_text(root_anchors[i]), why);
-	if (r == OK)
-		r = add_file_anchors(u, arena, why);
-	for (size_t i = 0; r == OK && i < c->resolver_anchor.count; i++) {
-		struct bytes line = c->resolver_anchor.items[i];
-
-		r = told(ub_ctx_add_ta(u->ctx, arena_text(arena, line)), "anchor", line, why);
-	}
-	return r;
-}
-
-/* After everything else: see open_zone. */
-static enum result open_zones(struct upstream *u, const struct config *c, struct arena *arena,
-                              struct why *why)
-{
-	enum result r = OK;
-
-	for (size_t i = 0; r == OK && i < c->resolver_stub.count; i++)
-		r = open_zone(u, arena_text(arena, stub_zone(c->resolver_stub.items[i])), why);
-	for (size_t i = 0; r == OK && i < c->resolver_insecure.count; i++)
-		r = open_zone(u, arena_text(arena, c->resolver_insecure.items[i]), why);
-	return r;
-}
-
 static void upstream_free(struct upstream **u)
 {
 	if (*u)
@@ -235,31 +90,20 @@ static void upstream_free(struct upstream **u)
 
 static enum result upstream_new(struct resolver *s, struct upstream **ret, struct why *why)
 {
-	const struct config *c = s->role->config->config;
-	struct upstream *u = NEW(struct upstream);
-	struct arena arena = {0};
-	enum result r;
+	const struct resolver_wants wants = {.config = s->role->config->config,
+	                                     .base = s->base,
+	                                     .anchors = buf_bytes(&s->anchors),
+	                                     .ip6 = s->ip6,
+	                                     .log = s->log};
+	struct ub_ctx *ctx;
+	enum result r = resolver_context_new(&wants, &ctx, why);
 
-	u->resolver = s;
-	u->ctx = ub_ctx_create_ub_event(s->base);
-	if (!u->ctx) {
-		memory_free(u);
-		return why_set(why, FAILED, "libunbound gives no context");
-	}
-	(void)ub_ctx_debugout(u->ctx, s->log);
-	r = set_all(u, c, why);
-	if (r == OK)
-		r = set_servers(u, c, &arena, why);
-	if (r == OK)
-		r = set_trust(u, c, &arena, why);
-	if (r == OK)
-		r = open_zones(u, c, &arena, why);
-	arena_done(&arena);
-	if (r == OK)
-		*ret = u;
-	else
-		upstream_free(&u);
-	return r;
+	if (r != OK)
+		return r;
+	*ret = NEW(struct upstream);
+	(*ret)->resolver = s;
+	(*ret)->ctx = ctx;
+	return OK;
 }
 
 /* On a later round: nothing is freed from inside its own callback. */
@@ -573,41 +417,10 @@ static void say_health(struct resolver *s, const struct answer_resolve *r)
 		s->health_after *= 2;
 }
 
-/* A UDP socket that is connected sends nothing: it only says whether there is a route (to a root server of IPv6). */
-static bool has_ip6_route(void)
-{
-	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(53)};
-	struct ip ip;
-	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool has;
-
-	if (ip_parse(BYTES("2001:503:ba3e::2:30"), &ip) != OK)
-		return false;
-	memcpy(&a.sin6_addr, ip.octets, 16);
-	has = fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0;
-	socket_close(&fd);
-	return has;
-}
-
-static bool names_ip6(const struct config_words *words)
-{
-	for (size_t i = 0; i < words->count; i++)
-		if (bytes_find_char(words->items[i], ':') != BYTES_NONE)
-			return true;
-	return false;
-}
-
-static bool wants_ip6(const struct resolver *s)
-{
-	const struct config *c = s->role->config->config;
-
-	return names_ip6(&c->resolver_forward) || names_ip6(&c->resolver_stub) || has_ip6_route();
-}
-
 static void on_health_time(void *context)
 {
 	struct resolver *s = context;
-	bool ip6 = wants_ip6(s);
+	bool ip6 = resolver_wants_ip6(s->role->config->config);
 	struct why why;
 
 	/* The network came, or changed, after us. */
@@ -714,35 +527,6 @@ static void resolver_warm(struct role_context *r)
 
 /* ---- ports: TCP is for answers that are too large for UDP ---- */
 
-enum { PORT = 53 };
-
-/* "ADDRESS@PORT", or "ADDRESS": 53. */
-static uint16_t port_of(struct bytes word)
-{
-	size_t at = bytes_find_last(word, '@');
-	uint64_t port;
-
-	return at != BYTES_NONE && bytes_to_u64(bytes_skip(word, at + 1), UINT16_MAX, &port) == OK
-	               ? (uint16_t)port
-	               : PORT;
-}
-
-static size_t add_ports(const struct config_words *words, uint16_t *ret, size_t count)
-{
-	for (size_t i = 0; i < words->count && count < ROLE_PORTS; i++)
-		ret[count++] = port_of(words->items[i]);
-	return count;
-}
-
-static size_t resolver_ports(const struct config *c, uint16_t *ret)
-{
-	size_t count = 0;
-
-	ret[count++] = PORT;
-	count = add_ports(&c->resolver_forward, ret, count);
-	return add_ports(&c->resolver_stub, ret, count);
-}
-
 static bool has_port(const struct resolver *s, uint16_t port)
 {
 	for (size_t i = 0; i < s->port_count; i++)
@@ -774,7 +558,7 @@ static enum result resolver_start(struct role_context *r, struct why *why)
 	s->health_timer = loop_timer_new(r->loop, on_health_time, s);
 	s->health_after = HEALTH_RETRY_MS;
 	s->port_count = resolver_ports(r->config->config, s->ports);
-	s->ip6 = wants_ip6(s);
+	s->ip6 = resolver_wants_ip6(s->role->config->config);
 	result = renew(s, why);
 	if (result == OK)
 		loop_timer_set(s->health_timer, 0);
@@ -792,7 +576,7 @@ static void resolver_config(struct role_context *r)
 		role_stopped(r);
 		return;
 	}
-	s->ip6 = wants_ip6(s);
+	s->ip6 = resolver_wants_ip6(s->role->config->config);
 	if (renew(s, &why) != OK)
 		role_log(r, "resolver-kept", "the former configuration stays: %s", why.text);
 	else

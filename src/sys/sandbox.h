@@ -16,10 +16,10 @@ enum sandbox_right {
 	SANDBOX_READ = 1 << 1,   /* open files for reading, in its folders */
 	SANDBOX_WRITE = 1
 	                << 2, /* make, change and remove files, in its folders that are writable */
-	SANDBOX_THREADS = 1 << 3, /* start threads */
-	SANDBOX_MASTER = 1 << 4,  /* everything but ptrace and the kernel's own doors;
+	SANDBOX_THREADS = 1 << 3,  /* start threads */
+	SANDBOX_MASTER = 1 << 4,   /* everything but ptrace and the kernel's own doors;
 	                             inherited by all roles */
-	SANDBOX_CONNECT = 1 << 5, /* make TCP connections, over IPv4 and IPv6; see sandbox.ports */
+	SANDBOX_CONNECT = 1 << 5,  /* make TCP connections, over IPv4 and IPv6; see sandbox.ports */
 	SANDBOX_DATAGRAM = 1 << 6, /* make UDP sockets, send and receive with them */
 };
 
@@ -32,8 +32,9 @@ struct sandbox {
 	unsigned rights;
 	const struct sandbox_folder *folders;
 	size_t folder_count;
-	const uint16_t *ports; /* with SANDBOX_CONNECT, from Landlock ABI 4: where TCP may connect to */
-	size_t port_count;     /* 0: to any port */
+	const uint16_t
+	        *ports;    /* with SANDBOX_CONNECT, from Landlock ABI 4: where TCP may connect to */
+	size_t port_count; /* 0: to any port */
 	uint64_t open_files; /* RLIMIT_NOFILE; 0: as it is */
 	uint64_t memory;     /* RLIMIT_AS in octets; 0: as it is */
 };
