@@ -257,10 +257,13 @@ static void claim(struct completion *c, const struct address *a, const char *mal
 
 static unsigned claim_all(struct completion *c, struct bytes value, const char *malformed)
 {
-	unsigned count = 0;
+	unsigned count = 0, all = 0;
 
 	c->own = true;
 	for (const struct address *a = address_parse(value, c->arena); a; a = a->next) {
+		/* What is further was not read, and must not go unasked about. */
+		if (++all == ADDRESS_LIST_MAX)
+			refuse(c, "From and Sender name too many addresses", (struct bytes){0});
 		if (a->kind != ADDRESS_MAILBOX)
 			continue;
 		claim(c, a, malformed);

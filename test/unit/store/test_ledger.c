@@ -106,6 +106,27 @@ static void event(struct rig *r, unsigned reason, const char *sender, const char
 	assert_int_equal(rig_ask(r, MX_PEER, a).result, OK);
 }
 
+/* A front tells of its sessions. That a mail was carried, bounced or removed is the store's own to write down. */
+static void test_rights(void **state)
+{
+	static const uint16_t stores[] = {
+	        LEDGER_NONE,    LEDGER_ACCEPTED,        LEDGER_CARRIED,
+	        LEDGER_REMOVED, LEDGER_INCIDENT_CLOSED, LEDGER_SENDING_HELD};
+	struct rig r = rig_make("", "");
+
+	(void)state;
+	rig_open(&r);
+	for (size_t i = 0; i < sizeof(stores) / sizeof(*stores); i++) {
+		struct ask a = {.kind = ASK_LEDGER};
+
+		a.ledger.reason = stores[i];
+		a.ledger.mail = 1;
+		assert_int_equal(rig_ask(&r, MX_PEER, a).result, DENIED);
+	}
+	event(&r, LEDGER_SMTP_REFUSED, "one@remote.test", "day=first");
+	rig_done(&r);
+}
+
 /* A refusal belongs to no mail, and is found all the same; over midnight and a restart too. */
 static void test_days(void **state)
 {
@@ -297,11 +318,12 @@ static void test_reasons(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_trace_mail), cmocka_unit_test(test_trace_queue),
-	        cmocka_unit_test(test_days),       cmocka_unit_test(test_close_writes),
-	        cmocka_unit_test(test_dropped),    cmocka_unit_test(test_damaged_file),
-	        cmocka_unit_test(test_disk_full),  cmocka_unit_test(test_power_cut),
-	        cmocka_unit_test(test_scan),       cmocka_unit_test(test_reasons),
+	        cmocka_unit_test(test_trace_mail),   cmocka_unit_test(test_trace_queue),
+	        cmocka_unit_test(test_rights),       cmocka_unit_test(test_days),
+	        cmocka_unit_test(test_close_writes), cmocka_unit_test(test_dropped),
+	        cmocka_unit_test(test_damaged_file), cmocka_unit_test(test_disk_full),
+	        cmocka_unit_test(test_power_cut),    cmocka_unit_test(test_scan),
+	        cmocka_unit_test(test_reasons),
 	};
 
 	return TEST_MAIN(tests);
