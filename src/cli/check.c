@@ -68,7 +68,8 @@ int cli_check(struct cli *c)
 	enum result r;
 
 	if (!k)
-		return cli_say_usage(c->command, "no such KIND; there are mime, charset and bounce");
+		return cli_say_usage(c->command,
+		                     "no such KIND; there are mime, charset and bounce");
 	if (check.arg_count != (*k->args ? 1 : 0))
 		return cli_say_usage(c->command,
 		                     *k->args ? "that KIND takes a NAME" : "that is too much");

@@ -108,7 +108,8 @@ static const struct cli_command commands[] = {
          "kind. They sign nothing until: hikyaku dkim use DOMAIN",
          cli_dkim_add},
         {"dkim", "list", "[DOMAIN]", 0, 1, LISTING, "",
-         "list DKIM keys: new (not used yet), signs, old (still published)\nWith --json also the record "
+         "list DKIM keys: new (not used yet), signs, old (still published)\nWith --json also the "
+         "record "
          "to publish.",
          cli_dkim_list},
         {"dkim", "use", "DOMAIN [SELECTOR]", 1, 2, FOLDER, "",

@@ -102,10 +102,10 @@ enum config_smarthost_tls {
  * `.domain` is all below it. Its password is keys/smarthost/NAME (keeper's). */
 struct config_smarthost {
 	struct bytes name;
-	struct config_words to;   /* canonical domains, or ".domain" */
-	struct config_words from; /* the same, or canonical addresses */
-	struct bytes host;        /* canonical domain, or an address without [] */
-	uint16_t port;            /* default: 465 implicit, 587 with a user, else 25 */
+	struct config_words to;        /* canonical domains, or ".domain" */
+	struct config_words from;      /* the same, or canonical addresses */
+	struct bytes host;             /* canonical domain, or an address without [] */
+	uint16_t port;                 /* default: 465 implicit, 587 with a user, else 25 */
 	enum config_smarthost_tls tls; /* default: must with a user, else may */
 	struct bytes user;             /* empty: no AUTH */
 	bool fallback; /* carry.fallback-route names it and it has neither `to` nor `from`: for that only */

@@ -58,7 +58,7 @@ enum result dns_type_parse(struct bytes text, uint16_t *ret) MUST_USE; /* any ca
 /* ---- names ---- */
 
 enum {
-	DNS_NAME_MAX = 255,   /* octets in wire form (RFC 1035, 2.3.4) */
+	DNS_NAME_MAX = 255, /* octets in wire form (RFC 1035, 2.3.4) */
 	DNS_LABEL_MAX = 63,
 	DNS_NAME_TEXT = 1017, /* of the longest name, each octet as \DDD, and a NUL */
 };
@@ -108,7 +108,8 @@ struct dns_rdata {
 			uint16_t preference;
 			struct dns_name host; /* the root: a null MX (RFC 7505) */
 		} mx;
-		struct bytes text; /* TXT: its strings joined, without anything between (RFC 7208, 3.3) */
+		struct bytes
+		        text; /* TXT: its strings joined, without anything between (RFC 7208, 3.3) */
 		struct {
 			struct dns_name primary, contact;
 			uint32_t serial, refresh, retry, expire, minimum;

@@ -18,7 +18,8 @@
 /* ---- the table, in the order of starting ---- */
 
 const struct role *const roles[] = {
-        &role_keeper, &role_store, &role_resolver, &role_sorter, &role_mx, &role_access, &role_web, &role_courier,
+        &role_keeper, &role_store,  &role_resolver, &role_sorter,
+        &role_mx,     &role_access, &role_web,      &role_courier,
 };
 const size_t role_count = sizeof(roles) / sizeof(*roles);
 
@@ -512,8 +513,8 @@ static void begin(struct role_context *r, struct early_sign **signs)
 
 	if (ops->warm)
 		ops->warm(r);
-	if (role_enter_walls(r->role, r->private->folders,
-	                     r->config ? r->config->config : NULL, &r->walls, &why) != OK)
+	if (role_enter_walls(r->role, r->private->folders, r->config ? r->config->config : NULL,
+	                     &r->walls, &why) != OK)
 		role_fail(r, &why);
 	add_missing_peers(r);
 	if (ops->start && ops->start(r, &why) != OK)

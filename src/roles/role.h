@@ -155,7 +155,7 @@ enum result role_enter_walls(const struct role *role, const int fds[ROLE_FOLDERS
                              struct why *why) MUST_USE;
 
 /* Rows, one a file. */
-extern const struct role role_keeper, role_store, role_sorter, role_mx, role_access, role_web, role_courier,
-        role_resolver;
+extern const struct role role_keeper, role_store, role_sorter, role_mx, role_access, role_web,
+        role_courier, role_resolver;
 
 #endif

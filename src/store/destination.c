@@ -130,13 +130,23 @@ static bool has_some(const struct destination *d)
 	return d->more || d->filling || d->at < d->count;
 }
 
+/* The lanes may know nothing of it: a destination's row goes with its last mail, and a provider's pause has none. */
+static void wake_at(struct queue *u, int64_t when)
+{
+	if (when < u->carry.pause)
+		u->carry.pause = when;
+}
+
 void destination_offer(struct store *s, struct destination *d)
 {
 	struct queue *u = s->queue;
 
-	if (d->in_ring || !has_some(d) || d->incident || d->not_before > s->now ||
-	    d->pause > s->now)
+	if (d->in_ring || !has_some(d) || d->incident)
 		return;
+	if (d->not_before > s->now || d->pause > s->now) {
+		wake_at(u, d->not_before > d->pause ? d->not_before : d->pause);
+		return;
+	}
 	if (u->carry.ring.count >= RING_MAX) {
 		u->carry.more = u->carry.dirty = true;
 		return;
@@ -427,7 +437,10 @@ void destinations_load(struct store *s)
 	    (!u->carry.more && u->carry.next > s->now))
 		return;
 	u->carry.loading = true;
-	u->carry.dirty = false;
-	u->carry.dirty_next = TIME_NEVER;
+	if (u->carry.cursor ==
+	    INT64_MIN) { /* what moves behind a cursor that goes on is for the next round */
+		u->carry.dirty = false;
+		u->carry.dirty_next = TIME_NEVER;
+	}
 	queue_job(s, run_load, false, 0, (struct bytes){0});
 }

@@ -29,7 +29,7 @@ struct world {
 	const char *password;
 	const char *sts_kept, *sts_kept_id, *fetched; /* policies */
 	int fetches, kept;
-	const char *source; /* our address, as this machine knows it */
+	const char *source;       /* our address, as this machine knows it */
 	char hosts[CONNECTS][64]; /* that were connected to */
 	struct carrying_demand demands[CONNECTS];
 	int connects;

@@ -236,7 +236,8 @@ static int teardown(void **state)
 /* ---- asking ---- */
 
 enum { ACCESS_PLACE = 5 };
-static const uint64_t SESSION = (uint64_t)ACCESS_PLACE << 56 | 77; /* session_number(ACCESS, 0, 77) */
+static const uint64_t SESSION = (uint64_t)ACCESS_PLACE << 56 |
+                                77; /* session_number(ACCESS, 0, 77) */
 static const char near[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1, 127, 0, 0, 1};
 static const char far[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1, 192, 0, 2, 1};
 

@@ -657,11 +657,10 @@ static void the_queue_keeps_its_guarantee(void **state)
 	struct answer got;
 
 	(void)state;
-	assert_int_equal(
-	        rig_ask(&r, SORTER_PEER,
-	                rig_send(&r, "x\r\n", "team@example.test", "far@remote.test"))
-	                .result,
-	        OK);
+	assert_int_equal(rig_ask(&r, SORTER_PEER,
+	                         rig_send(&r, "x\r\n", "team@example.test", "far@remote.test"))
+	                         .result,
+	                 OK);
 	got = rig_take(&r);
 	assert_int_equal(got.result, OK);
 	t = got.take;
