@@ -14,6 +14,7 @@
 
 struct spoken {
 	const struct cli *c;
+	struct bytes live; /* facts of this moment, looked up for whoever reads one incident */
 	struct arena arena;
 	struct incident_texts texts;
 };
@@ -35,6 +36,7 @@ static void speak(struct spoken *s, const json_t *row)
 	buf_append(&facts, bytes_at(row, "facts"));
 	if (buf_len(&facts) && facts.ptr[facts.end - 1] != '\n')
 		buf_append_char(&facts, '\n');
+	buf_append(&facts, s->live);
 	incident_fact_put(&facts, "number", bytes_of_text(number));
 	incident_fact_put(&facts, "dir", bytes_of_text(s->c->directory));
 	incident_texts((unsigned)json_integer_value(json_object_get(row, "kind_number")),
@@ -63,13 +65,13 @@ static void add_words(const struct spoken *s, json_t *row)
 		                                 words[i].text.len));
 }
 
-static void each_row(const struct cli *c, struct bytes rows, struct buf *out)
+static void each_row(const struct cli *c, struct bytes live, struct bytes rows, struct buf *out)
 {
 	struct bytes line;
 
 	while (bytes_cut(&rows, '\n', &line)) {
 		json_t *row = cli_row(line);
-		struct spoken s = {.c = c};
+		struct spoken s = {.c = c, .live = live};
 		char *text;
 
 		if (!row)
@@ -100,7 +102,7 @@ static bool list_page(void *context, struct bytes rows, bool more)
 	struct buf out = {0};
 
 	(void)more;
-	each_row(l->c, rows, &out);
+	each_row(l->c, (struct bytes){0}, rows, &out);
 	if (l->c->json)
 		cli_print_rows(l->c, buf_bytes(&out));
 	else
@@ -122,6 +124,76 @@ int cli_incidents(struct cli *c)
 	if (status == CLI_DONE && !c->json && l.count == 0)
 		puts(cli_speaks_japanese(c) ? "未解決のインシデントはありません。"
 		                            : "No open incidents.");
+	return status;
+}
+
+/* ---- what an incident costs just now ---- */
+
+enum { HELD_MOST = 10000, DOMAINS_MOST = 12 };
+
+/* The row's facts are of when it was raised; how much waits, and for whom, is known to the queue. */
+struct cost {
+	struct arena arena;
+	size_t held, domains;
+	struct bytes domain[DOMAINS_MOST];
+};
+
+static void add_domain(struct cost *k, struct bytes name)
+{
+	for (size_t i = 0; i < k->domains; i++) {
+		if (bytes_equal(k->domain[i], name))
+			return;
+	}
+	if (name.len && k->domains < DOMAINS_MOST)
+		k->domain[k->domains++] = arena_copy(&k->arena, name);
+}
+
+static bool cost_page(void *context, struct bytes rows, bool more)
+{
+	struct cost *k = context;
+	struct bytes line;
+
+	(void)more;
+	while (bytes_cut(&rows, '\n', &line)) {
+		json_t *row = cli_row(line);
+
+		k->held += row != NULL;
+		add_domain(k, row ? bytes_at(row, "destination") : (struct bytes){0});
+		json_decref(row);
+	}
+	return k->held < HELD_MOST;
+}
+
+static void put_cost(const struct cost *k, struct buf *facts)
+{
+	struct buf domains = {0};
+	char held[32];
+
+	snprintf(held, sizeof(held), "%zu%s", k->held, k->held < HELD_MOST ? "" : "+");
+	for (size_t i = 0; i < k->domains; i++) {
+		buf_append_text(&domains, i ? ", " : "");
+		buf_append(&domains, k->domain[i]);
+	}
+	if (k->domains == DOMAINS_MOST)
+		buf_append_text(&domains, " ...");
+	incident_fact_put(facts, "held", bytes_of_text(held));
+	incident_fact_put(facts, "domains", buf_bytes(&domains));
+	buf_done(&domains);
+}
+
+static int look_up_cost(struct cli *c, struct buf *facts)
+{
+	char which[40];
+	struct cost k = {0};
+	int status;
+
+	snprintf(which, sizeof(which), "incident:%s", c->args[0]);
+	status = cli_admin_pages(
+	        c, (struct ask_admin){.verb = ADMIN_QUEUE_LIST, .subject = bytes_of_text(which)},
+	        cost_page, &k);
+	if (status == CLI_DONE && k.held > 0)
+		put_cost(&k, facts);
+	arena_done(&k.arena);
 	return status;
 }
 
@@ -159,10 +231,10 @@ static void print_times(const struct cli *c, const json_t *row)
 		       json_string_value(json_object_get(row, "acknowledged_by")));
 }
 
-static void print_incident(const struct cli *c, const json_t *row)
+static void print_incident(const struct cli *c, struct bytes live, const json_t *row)
 {
 	bool japanese = cli_speaks_japanese(c);
-	struct spoken s = {.c = c};
+	struct spoken s = {.c = c, .live = live};
 
 	speak(&s, row);
 	printf("%lld: %.*s\n", json_integer_value(json_object_get(row, "id")),
@@ -176,15 +248,21 @@ static void print_incident(const struct cli *c, const json_t *row)
 	arena_done(&s.arena);
 }
 
+struct showing {
+	struct cli *c;
+	struct buf live;
+};
+
 static bool show_page(void *context, struct bytes rows, bool more)
 {
-	struct cli *c = context;
+	struct showing *sh = context;
+	struct cli *c = sh->c;
 	struct buf out = {0};
 	struct bytes line;
 
 	(void)more;
 	if (c->json) {
-		each_row(c, rows, &out);
+		each_row(c, buf_bytes(&sh->live), rows, &out);
 		cli_print_rows(c, buf_bytes(&out));
 		buf_done(&out);
 		return true;
@@ -193,7 +271,7 @@ static bool show_page(void *context, struct bytes rows, bool more)
 		json_t *row = cli_row(line);
 
 		if (row)
-			print_incident(c, row);
+			print_incident(c, buf_bytes(&sh->live), row);
 		json_decref(row);
 	}
 	return true;
@@ -211,10 +289,17 @@ static bool read_number(const struct cli *c, uint64_t *ret)
 static int run_numbered(struct cli *c, enum admin_verb verb, struct bytes value)
 {
 	struct ask_admin admin = {.verb = (uint16_t)verb, .value = value};
+	struct showing sh = {.c = c};
+	int status = CLI_DONE;
 
 	if (!read_number(c, &admin.number))
 		return CLI_USAGE;
-	return cli_admin_pages(c, admin, show_page, c);
+	if (verb == ADMIN_INCIDENT_SHOW)
+		status = look_up_cost(c, &sh.live);
+	if (status == CLI_DONE)
+		status = cli_admin_pages(c, admin, show_page, &sh);
+	buf_done(&sh.live);
+	return status;
 }
 
 int cli_incidents_show(struct cli *c)

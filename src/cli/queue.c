@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "cli/client.h"
 #include "cli/pages.h"
+#include "policy/provider.h"
 
 enum { LIST_MOST = 1000 };
 
@@ -138,6 +139,46 @@ static void line_incident(const struct cli *c, const json_t *row)
 		       id);
 }
 
+/* "icloud" by the name that people know; where it is the destination itself, nothing. */
+static void line_provider(const struct cli *c, const json_t *row)
+{
+	const char *key = json_string_value(json_object_get(row, "provider"));
+	const char *destination = json_string_value(json_object_get(row, "destination"));
+	const struct provider *p = key ? provider_find(bytes_of_text(key)) : NULL;
+
+	if (key && *key && (!destination || strcmp(key, destination) != 0))
+		printf("  %s: %s\n", say(c, (struct words){"Filtered by", "受信側の事業者"}),
+		       p ? p->name : key);
+}
+
+/* When it goes back; what is held does not grow too old (store/queue_hold.c). */
+static void line_end(const struct cli *c, const json_t *row, const char *state)
+{
+	if ((state && strcmp(state, "held") == 0) ||
+	    json_integer_value(json_object_get(row, "incident")))
+		printf("  %s\n", say(c, (struct words){"While it is held it does not go back.",
+		                                       "保留中は差出人に返送されません。"}));
+	else {
+		line_time(c, (struct words){"Next try", "次の試行"}, row, "due_ms");
+		line_time(c, (struct words){"Goes back to its sender", "差出人へ返送する時刻"}, row,
+		          "expires_ms");
+	}
+}
+
+/* Retrying moves nothing that an operator holds. */
+static void line_command(const struct cli *c, const json_t *row, const char *state, const char *id)
+{
+	const char *reason = json_string_value(json_object_get(row, "reason"));
+	bool by_hand = state && strcmp(state, "held") == 0 &&
+	               (json_integer_value(json_object_get(row, "incident")) == 0 ||
+	                (reason && strcmp(reason, "held by the operator") == 0));
+
+	printf("  %s: hikyaku -C %s queue %s entry:%s\n",
+	       say(c, by_hand ? (struct words){"Let it go on", "保留を解く"}
+	                      : (struct words){"Try now", "今すぐ試す"}),
+	       c->directory, by_hand ? "release" : "retry", id);
+}
+
 static void tell_why(const struct cli *c, const json_t *row)
 {
 	const char *state = json_string_value(json_object_get(row, "state"));
@@ -156,17 +197,14 @@ static void tell_why(const struct cli *c, const json_t *row)
 	line_text(c, (struct words){"Host", "相手ホスト"}, row, "remote");
 	line_text(c, (struct words){"It said", "その応答"}, row, "reply");
 	line_text(c, (struct words){"Destination", "宛先ドメイン"}, row, "destination");
-	line_text(c, (struct words){"Filtered by", "受信側の事業者"}, row, "provider");
+	line_provider(c, row);
 	line_text(c, (struct words){"Its hosts said", "宛先ドメインのホストの応答"}, row,
 	          "destination_reply");
 	line_time(c, (struct words){"Its hosts are not asked before", "次に接続する時刻"}, row,
 	          "destination_not_before_ms");
-	line_time(c, (struct words){"Next try", "次の試行"}, row, "due_ms");
-	line_time(c, (struct words){"Goes back to its sender", "差出人へ返送する時刻"}, row,
-	          "expires_ms");
+	line_end(c, row, state);
 	line_incident(c, row);
-	printf("  %s: hikyaku -C %s queue retry entry:%s\n",
-	       say(c, (struct words){"Try now", "今すぐ試す"}), c->directory, id ? id : "");
+	line_command(c, row, state, id ? id : "");
 }
 
 static bool why_page(void *context, struct bytes rows, bool more)

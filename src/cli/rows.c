@@ -117,9 +117,31 @@ static char *moment_text(const json_t *value)
 	return strdup(text);
 }
 
+/* "age_ms" is no moment: 3d 4h, 12m 5s. */
+static char *age_text(const json_t *value)
+{
+	static const struct {
+		long long seconds;
+		const char *unit;
+	} units[] = {{86400, "d"}, {3600, "h"}, {60, "m"}, {1, "s"}};
+	long long seconds = json_integer_value(value) / 1000;
+	char text[64];
+	size_t i = 0;
+
+	while (i < 3 && seconds < units[i].seconds)
+		i++;
+	snprintf(text, sizeof(text), "%lld%s", seconds / units[i].seconds, units[i].unit);
+	if (i < 3 && seconds % units[i].seconds >= units[i + 1].seconds)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), " %lld%s",
+		         seconds % units[i].seconds / units[i + 1].seconds, units[i + 1].unit);
+	return strdup(text);
+}
+
 /* A value as text; the caller frees it. */
 static char *text_of(const char *key, const json_t *value)
 {
+	if (strcmp(key, "age_ms") == 0)
+		return age_text(value);
 	if (is_moment(key) && json_is_integer(value))
 		return moment_text(value);
 	if (json_is_string(value))
@@ -235,12 +257,19 @@ static void print_object(json_t *object)
 	char room[64];
 	const char *key;
 	json_t *value;
+	size_t width = 20;
 
+	json_object_foreach(object, key, value)
+	{
+		size_t head = width_of(head_of(key, room));
+
+		width = head > width ? head : width;
+	}
 	json_object_foreach(object, key, value)
 	{
 		char *text = text_of(key, value);
 
-		print_cell(head_of(key, room), 20);
+		print_cell(head_of(key, room), width);
 		puts(text);
 		free(text);
 	}

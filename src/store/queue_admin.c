@@ -103,6 +103,25 @@ static enum result subject_parse(struct job *j, struct subject *ret, struct why 
 
 #define FIND "SELECT id, rcpt, sender, destination FROM entry WHERE "
 
+/* What it holds itself, and what waits behind destinations that it holds. No index gives both in the order of
+ * numbers, so that is looked for among all, once, and only where an incident holds destinations. */
+static struct db_query *incident_query(struct db *db, uint64_t incident)
+{
+	struct db_query *q = db_query(
+	        db, "SELECT 1 FROM destination WHERE incident>0 AND incident=? LIMIT 1");
+	bool wide;
+
+	db_bind(q, "u", incident);
+	wide = db_next(q);
+	if (wide)
+		db_end(q);
+	return wide ? db_query(db,
+	                       FIND "(+incident=?1 OR (+state=2 AND +destination IN (SELECT name"
+	                            " FROM destination WHERE incident>0 AND incident=?1)))"
+	                            " AND id>?2 ORDER BY id")
+	            : db_query(db, FIND "incident>0 AND incident=? AND id>? ORDER BY id");
+}
+
 static struct db_query *subject_query(struct db *db, const struct subject *b, uint64_t after)
 {
 	struct db_query *q;
@@ -111,9 +130,7 @@ static struct db_query *subject_query(struct db *db, const struct subject *b, ui
 	case SUBJECT_MAIL: q = db_query(db, FIND "mail=? AND id>? ORDER BY id"); break;
 	case SUBJECT_ENTRY: q = db_query(db, FIND "id=? AND id>? ORDER BY id"); break;
 	case SUBJECT_STATE: q = db_query(db, FIND "state=? AND id>? ORDER BY id"); break;
-	case SUBJECT_INCIDENT:
-		q = db_query(db, FIND "incident>0 AND incident=? AND id>? ORDER BY id");
-		break;
+	case SUBJECT_INCIDENT: q = incident_query(db, b->number); break;
 	default:
 		q = db_query(db, FIND "id>? ORDER BY id");
 		db_bind(q, "u", after);

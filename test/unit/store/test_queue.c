@@ -717,6 +717,34 @@ static void a_busy_provider_is_asked_less(void **state)
 	rig_done(&r);
 }
 
+/* incident:N is all that waits because of it: also what was never tried, and nothing else. */
+static void an_incident_names_all_that_waits_for_it(void **state)
+{
+	struct rig r = rig("");
+	struct got g;
+	struct answer a;
+
+	(void)state;
+	mail_to(&r, "a@one.test", NULL);
+	assert_true(carry(&r, &g));
+	mail_to(&r, "b@one.test", NULL);
+	mail_to(&r, "c@two.test", NULL);
+	(void)raise_block(&r, "remote.test");
+	assert_int_equal(carried(&r, &g, CARRY_HELD, "5.7.1", "550 blocked"), OK);
+	rig_run(&r);
+	a = rig_admin(&r, ADMIN_QUEUE_LIST, "incident:1", 0);
+	assert_int_equal(a.result, OK);
+	assert_true(bytes_find(a.admin.rows, BYTES("a@one.test")) != BYTES_NONE);
+	assert_true(bytes_find(a.admin.rows, BYTES("b@one.test")) != BYTES_NONE);
+	assert_true(bytes_find(a.admin.rows, BYTES("c@two.test")) == BYTES_NONE);
+	assert_int_equal(rig_admin(&r, ADMIN_QUEUE_REMOVE, "incident:1", 0).result, OK);
+	rig_run(&r);
+	a = rig_admin(&r, ADMIN_QUEUE_LIST, "", 0);
+	assert_true(bytes_find(a.admin.rows, BYTES("one.test")) == BYTES_NONE);
+	assert_true(bytes_find(a.admin.rows, BYTES("c@two.test")) != BYTES_NONE);
+	rig_done(&r);
+}
+
 /* The operator closes the incident: what it held goes on. */
 static void a_closed_incident_releases(void **state)
 {
@@ -890,6 +918,7 @@ int main(void)
 	        cmocka_unit_test(a_block_holds_and_releases),
 	        cmocka_unit_test(a_busy_provider_is_asked_less),
 	        cmocka_unit_test(a_closed_incident_releases),
+	        cmocka_unit_test(an_incident_names_all_that_waits_for_it),
 	        cmocka_unit_test(the_operator_says_which),
 	        cmocka_unit_test(many_entries_are_listed_and_changed_page_by_page),
 	        cmocka_unit_test(everything_is_offered_once),
