@@ -68,8 +68,31 @@ static void add_comments(struct buf *out)
 		buf_append_text(out, "# }\n");
 }
 
-/* The one section that is no list of options. */
-static const char listener_text[] =
+/* The sections that are no lists of options, and that may stand several times. */
+static const char section_text[] =
+        "\n"
+        "# Another way out than the recipient's MX: for mail to these domains (.example.org: all "
+        "below\n"
+        "# it), from these senders, or both; with neither only while port 25 is throttled, where\n"
+        "# carry's fallback-route names it. The password is the first line of "
+        "keys/smarthost/NAME.\n"
+        "# route office {\n"
+        "# \tto example.org .example.org\n"
+        "# \tfrom example.com ken@example.net\n"
+        "# \thost smtp.example.org\n"
+        "# \tport 587\n"
+        "# \ttls must  # may: where it is offered; implicit: from the first octet on, as on port "
+        "465\n"
+        "# \tuser ken\n"
+        "# }\n"
+        "\n"
+        "# From which of our addresses, and under which name, mail of senders in these domains "
+        "leaves.\n"
+        "# source second {\n"
+        "# \tdomain example.com\n"
+        "# \taddress 192.0.2.1 2001:db8::1\n"
+        "# \thelo mail.example.com\n"
+        "# }\n"
         "\n"
         "# Listeners of your own: with any of these there are only these. What one leaves out is\n"
         "# as without it; a port that it names has nothing added. proxy-from: who must begin with\n"
@@ -103,7 +126,7 @@ static void make_conf(const struct setup *s, struct buf *out)
 		           cli_option(s->c, "--ports"));
 	buf_append_text(out, "\n# ---- what else there is, with the defaults ----\n\n");
 	add_comments(out);
-	buf_append_text(out, listener_text);
+	buf_append_text(out, section_text);
 }
 
 static const char virtual_text[] =

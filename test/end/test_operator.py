@@ -89,3 +89,18 @@ def test_one_entry_is_shown_with_its_age_and_aligned(blocked):
     assert age[1][:-1].isdigit() and age[1][-1] in "sm"
     columns = {len(line) - len(line[line.index(" "):].lstrip()) for line in shown.splitlines() if line.split()[1:]}
     assert len(columns) == 1, shown
+
+
+def test_the_examples_in_a_new_configuration_are_right(fresh):
+    """Who takes the comment signs off the route and the source that `setup` wrote gets what they say."""
+    h = fresh()
+    path = h.dir / "etc" / "hikyaku.conf"
+    inside, lines = False, []
+    for line in path.read_text().splitlines():
+        inside = inside or line.startswith(("# route ", "# source "))
+        lines.append(line[2:] if inside else line)
+        inside = inside and line != "# }"
+    assert any(line.startswith("route ") for line in lines) and any(line.startswith("source ") for line in lines)
+    path.write_text("\n".join(lines) + "\n")
+    done = h.reload()
+    assert done.returncode == 0, done.stderr
