@@ -132,11 +132,21 @@ static bool turn_to_fallback(struct carrying_job *j)
 	return true;
 }
 
+/* Hosts that all stay silent must not hold a batch for long: two are tried in any case (RFC 5321, 5.1). */
+static bool has_waited_enough(const struct carrying_job *j)
+{
+	return j->silent && j->tried >= 2 && j->first_connect &&
+	       j->now - j->first_connect >= 3 * j->config->carry_connect_timeout_ms;
+}
+
 void host_next(struct carrying_job *j)
 {
-	for (size_t i = 0; i < j->host_count; i++) {
+	for (size_t i = 0; i < j->host_count && !has_waited_enough(j); i++) {
 		if (j->hosts[i].done)
 			continue;
+		j->tried++;
+		if (!j->first_connect)
+			j->first_connect = j->now;
 		j->current = i;
 		ask_connect(j);
 		return;

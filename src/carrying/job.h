@@ -124,6 +124,8 @@ struct carrying_job {
 	/* hosts */
 	struct job_host hosts[ROUTE_HOSTS];
 	size_t host_count, current;
+	time_ms first_connect; /* 0: none yet */
+	size_t tried;          /* hosts */
 	struct bytes provider;
 	bool probe, silent; /* silent: no host said a word so far */
 	struct buf key;

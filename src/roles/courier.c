@@ -16,7 +16,9 @@
 
 enum {
 	TAKERS =
-	        4, /* CARRY that are open at once: they wait in the store, and a channel has 64 places */
+	        4, /* CARRY that are open at once: they wait in the store; a channel has 64 places */
+	WAITERS =
+	        4, /* times carry.connections: batches that wait for dead hosts beside the others */
 	QUICK_MS = 1000,
 	ROOTS_MAX = 4 * 1024 * 1024,
 	STOP_MS = 5000, /* what a mail under way has to reach its end; the queue has it else */
@@ -42,7 +44,7 @@ static struct slot *slot_get(struct courier *c)
 		c->idle = s->next;
 		return s;
 	}
-	if (c->slot_count >= c->role->config->config->carry_connections)
+	if (c->slot_count >= (1 + WAITERS) * c->role->config->config->carry_connections)
 		return NULL;
 	if (c->slot_count == c->slot_room) {
 		c->slot_room = c->slot_room ? c->slot_room * 2 : 16;
@@ -90,7 +92,8 @@ static struct channel *store_of(const struct courier *c)
 static bool may_take(const struct courier *c)
 {
 	return !c->stopping && store_of(c) && c->taking < TAKERS &&
-	       c->taking + c->working < c->role->config->config->carry_connections &&
+	       c->taking + c->working - c->connecting <
+	               c->role->config->config->carry_connections &&
 	       now_of(c) >= c->take_after;
 }
 
@@ -130,8 +133,20 @@ static void take_more(struct courier *c)
 
 /* ---- the end of a batch ---- */
 
+static void connecting(struct slot *s, bool now)
+{
+	if (s->connecting == now)
+		return;
+	s->connecting = now;
+	if (now)
+		s->courier->connecting++;
+	else
+		s->courier->connecting--;
+}
+
 static void let_go_of_link(struct slot *s)
 {
+	connecting(s, false);
 	if (s->link && s->connect_number)
 		link_drop(s->link);
 	else if (s->link)
@@ -174,6 +189,7 @@ static void answer_connect(struct slot *s, enum result result, const char *why)
 	                   .why = bytes_of_text(why)};
 
 	s->connect_number = 0;
+	connecting(s, false);
 	if (result != OK)
 		s->link = NULL;
 	carrying_job_tick(s->job, now_of(s->courier));
@@ -227,6 +243,7 @@ static void connect_to(struct slot *s, const struct ask *a)
 	while (links_count(s->courier->links) >= config->carry_connections &&
 	       links_close_idle(s->courier->links))
 		;
+	connecting(s, true);
 	carrying_job_demand(s->job, 0, &demand);
 	s->link = link_connect(s->courier->links, &demand, &limits,
 	                       (const struct ip *)(const void *)a->connect.addresses.ptr,
@@ -277,6 +294,8 @@ static void pump(struct slot *s)
 	}
 	if (carrying_job_finished(s->job))
 		end_job(s);
+	else if (s->connecting)
+		take_more(s->courier);
 	set_timer(s->courier);
 }
 

@@ -24,6 +24,7 @@ struct slot {
 	struct role_config *config; /* what the job began with */
 	struct link *link;          /* while it has one */
 	uint32_t connect_number;    /* of its CONNECT that is not answered */
+	bool connecting;            /* ... by a new connection: counted in courier.connecting */
 	bool sending;               /* the mail is with the link's engine */
 	struct loop_task task;
 	struct slot *next; /* among the idle ones */
@@ -40,6 +41,7 @@ struct courier {
 	struct loop_timer *timer;
 	struct slot **slots; /* grow up to carry.connections */
 	size_t slot_count, slot_room, taking, working;
+	size_t connecting; /* of those that work: they wait for a host to answer, and cost little */
 	struct slot *idle;
 	struct map sessions; /* -> struct slot */
 	struct throttle throttle;

@@ -14,7 +14,7 @@ from instance import port_free, wait_for
 from sink import CLOSE, DRIP, HALF, RESET, STALL, Sink
 from talk import PASSWORD
 
-HOSTS = 60
+HOSTS = 80
 NUMBERS = itertools.count(1)
 
 

@@ -90,6 +90,9 @@ loop MX 10 mx.example.test.
 private MX 10 p.plain.test.
 p A 10.1.2.3
 numeric MX 10 127.0.2.1.
+both MX 10 ab.plain.test.
+ab A 127.0.2.6
+ab AAAA ::1
 tls MX 10 t.plain.test.
 t A 127.0.2.4
 empty TXT "nothing else"
@@ -207,6 +210,17 @@ def test_equal_hosts_share(world):
 def test_ipv6_only(world):
     with world.host("::1") as s:
         arrives(s, world.send("x@six.plain.test"))
+
+
+def test_a_silent_family_hinders_nothing(world):
+    """IPv6 comes first and stays silent; IPv4 is tried beside it (RFC 8305), within the first try."""
+    silent = Silent("::1", world.port)
+    try:
+        with world.host("127.0.2.6") as s:
+            arrives(s, world.send("x@both.plain.test"))
+            assert "delivered=1" in world.first("both.plain.test")
+    finally:
+        silent.close()
 
 
 def test_without_mx_the_domain_is_the_host(world):
@@ -373,12 +387,13 @@ class Silent:
     """A host that answers no connect: a listener whose backlog is full."""
 
     def __init__(self, ip, port):
-        self.sockets = [socket.socket()]
+        family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+        self.sockets = [socket.socket(family)]
         self.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.sockets[0].bind((ip, port))
         self.sockets[0].listen(0)
         for _ in range(3):
-            x = socket.socket()
+            x = socket.socket(family)
             x.setblocking(False)
             self.sockets.append(x)
             with contextlib.suppress(BlockingIOError):
