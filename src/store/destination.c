@@ -237,6 +237,18 @@ void destination_known(struct store *s, const struct change_destination *c)
 	destination_moved(s, c->name, c->not_before);
 }
 
+/* What is in memory must not hold back what no row, and so no operator, knows of. */
+void destination_forgotten(struct store *s, struct bytes name)
+{
+	struct destination *d = destination_find(s, name);
+
+	if (!d || d->incident)
+		return;
+	d->not_before = 0;
+	d->failures = 0;
+	destination_offer(s, d);
+}
+
 /* ---- a window onto one destination's due mail ---- */
 
 struct filling {

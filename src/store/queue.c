@@ -313,7 +313,7 @@ static void claims_end(struct store *s)
 
 /* ---- what the writer's group did (locked) ---- */
 
-static void alarm_moved(struct store *s, int64_t alarm)
+void alarm_moved(struct store *s, int64_t alarm)
 {
 	struct queue *u = s->queue;
 
@@ -367,10 +367,11 @@ void queue_publish(struct store *s)
 	struct wire w = wire_of(buf_bytes(&u->moves));
 
 	while (!wire_end(&w)) {
-		if (wire_u8(&w) == 1)
-			publish_entry(s, &w);
-		else
-			publish_destination(s, &w);
+		switch (wire_u8(&w)) {
+		case MOVED_ENTRY: publish_entry(s, &w); break;
+		case MOVED_DESTINATION: publish_destination(s, &w); break;
+		default: destination_forgotten(s, wire_block(&w)); break;
+		}
 	}
 	buf_clear(&u->moves);
 	for (int i = 0; i < ENTRY_STATES; i++) {

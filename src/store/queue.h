@@ -26,6 +26,9 @@ enum {
 	PROVIDERS_MAX = 4096,
 };
 
+/* What queue.moves tells those in memory, once the group is durable. */
+enum { MOVED_ENTRY = 1, MOVED_DESTINATION, MOVED_FORGOTTEN };
+
 struct batch;
 
 struct claim {
@@ -190,6 +193,7 @@ struct destination *destination_with(struct store *s, const struct change_destin
 void destination_offer(struct store *s, struct destination *d); /* into the ring, if it may */
 void destination_moved(struct store *s, struct bytes name, int64_t due);
 void destination_known(struct store *s, const struct change_destination *c);
+void destination_forgotten(struct store *s, struct bytes name); /* its row is gone */
 void destination_fill(struct store *s, struct destination *d);
 void destinations_load(struct store *s);
 void destinations_done(struct store *s);
@@ -222,6 +226,7 @@ time_ms holds_due(struct store *s);
 void hold_probed(struct store *s, struct hold *h, bool still); /* still: it was refused again */
 bool hold_probe_now(struct store *s, uint64_t incident);       /* false: it holds nothing */
 void alarm_match(struct store *s);
+void alarm_moved(struct store *s, int64_t alarm); /* one may be late from then on */
 
 /* Gives a waiting CARRY this entry alone; false: nobody waits, or somebody has it. Locked. */
 bool carry_probe(struct store *s, struct hold *h, const struct change_entry *e,

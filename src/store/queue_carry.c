@@ -48,7 +48,7 @@ void batch_end(struct store *s, struct batch *b)
 		if (c && c->batch == b) {
 			claim_drop(s, b->entries[i]);
 			d->more = true;
-			s->queue->alarm.next = s->now; /* it may be late since */
+			alarm_moved(s, s->now); /* it may be late since */
 		}
 	}
 	d->claimed -= b->count;
@@ -56,8 +56,10 @@ void batch_end(struct store *s, struct batch *b)
 	s->queue->carry.open--;
 	if (b->pace)
 		b->pace->open--;
-	if (h && h->lease == b->lease)
+	if (h && h->lease == b->lease) {
 		h->lease = 0;
+		h->seeking = false;
+	}
 	map_remove_u64(&s->queue->batches, b->lease);
 	memory_free(b->entries);
 	memory_free(b);
@@ -337,6 +339,7 @@ static void batch_shrink(struct store *s, uint64_t lease, const uint64_t *keep, 
 			continue;
 		}
 		claim_drop(s, b->entries[i]);
+		alarm_moved(s, s->now);
 		b->at->more = true;
 	}
 	if (b && count == 0) {

@@ -139,7 +139,9 @@ static enum result run_release(struct store *s, struct job *j, struct why *why)
 	store_hold(s);
 	h = map_get_u64(&s->queue->carry.holds, incident);
 	if (h) {
-		h->seeking = h->over = false;
+		/* What the last probe has comes back with its batch: that looks again. */
+		h->seeking = !open && done == 0 && h->lease;
+		h->over = false;
 		if (!open && done == 0 && h->lease == 0)
 			memory_free(map_remove_u64(&s->queue->carry.holds, incident));
 	}
@@ -164,21 +166,21 @@ static uint64_t find_one(struct db *db, uint64_t incident, uint64_t after)
 }
 
 /* A mail that waits for a destination that is held: the one that has waited longest since its last try. */
-static uint64_t find_lane(struct db *db, struct arena *arena, uint64_t incident)
+static uint64_t find_lane(struct db *db, struct arena *arena, uint64_t incident, int64_t now)
 {
 	struct db_query *q = db_query(
 	        db, "SELECT l.destination FROM destination d JOIN lane l ON l.destination=d.name"
-	            " WHERE d.incident>0 AND d.incident=? ORDER BY l.due LIMIT 1");
+	            " WHERE d.incident>0 AND d.incident=? AND l.due<=? ORDER BY l.due LIMIT 1");
 	struct bytes name = {0};
 	uint64_t id = 0;
 
-	db_bind(q, "u", incident);
+	db_bind(q, "ui", incident, now);
 	if (db_next(q))
 		name = arena_copy(arena, db_bytes(q, 0));
 	db_end(q);
-	q = db_query(db, "SELECT id FROM entry WHERE state=2 AND destination=?"
+	q = db_query(db, "SELECT id FROM entry WHERE state=2 AND destination=? AND due<=?"
 	                 " ORDER BY priority, due LIMIT 1");
-	db_bind(q, "b", name);
+	db_bind(q, "bi", name, now);
 	if (name.len && db_next(q))
 		id = db_u64(q, 0);
 	db_end(q);
@@ -192,7 +194,7 @@ static uint64_t find_probe(struct job *j)
 	uint64_t incident = j->entry_id, id = find_one(j->reader->db, incident, j->lease);
 
 	if (!id)
-		id = find_lane(j->reader->db, &j->arena, incident);
+		id = find_lane(j->reader->db, &j->arena, incident, j->now);
 	if (!id && j->lease)
 		id = find_one(j->reader->db, incident, 0);
 	return id;
@@ -405,7 +407,8 @@ static enum result run_alarm(struct store *s, struct job *j, struct why *why)
 	store_hold(s);
 	u->alarm.running = false;
 	u->alarm.next = next < u->alarm.moved ? next : u->alarm.moved;
-	u->alarm.moved = TIME_NEVER;
+	if (count < ALARM_BATCH) /* else the cursor may be past what moved: the next round has it */
+		u->alarm.moved = TIME_NEVER;
 	s->queue_moved = true;
 	store_let(s);
 	return OK;

@@ -76,7 +76,7 @@ static void moved(struct store *s, uint64_t id, unsigned from, unsigned to, int6
 		s->queue->deltas[to]++;
 	if (!s->queue->open)
 		return;
-	buf_u8(b, 1);
+	buf_u8(b, MOVED_ENTRY);
 	buf_u64(b, id);
 	buf_u8(b, from == ENTRY_STATES);
 	buf_u8(b, (uint8_t)to);
@@ -88,6 +88,17 @@ static void moved(struct store *s, uint64_t id, unsigned from, unsigned to, int6
 
 /* ---- lanes ---- */
 
+/* A destination's row is gone: nothing is known in memory either. */
+static void forgotten(struct store *s, struct bytes name)
+{
+	struct buf *b = &s->queue->moves;
+
+	if (!s->queue->open)
+		return;
+	buf_u8(b, MOVED_FORGOTTEN);
+	buf_block(b, name);
+}
+
 static void lane_forget(struct store *s, struct bytes name, int64_t priority)
 {
 	struct db_query *q = db_query(s->db, "DELETE FROM lane WHERE destination=? AND priority=?");
@@ -98,6 +109,8 @@ static void lane_forget(struct store *s, struct bytes name, int64_t priority)
 	                    "(SELECT 1 FROM lane WHERE lane.destination=destination.name)");
 	db_bind(q, "b", name);
 	db_execute(q);
+	if (db_changes(s->db))
+		forgotten(s, name);
 }
 
 static void lane_recount(struct store *s, struct bytes name, int64_t priority)
@@ -254,10 +267,12 @@ enum result destination_apply(struct store *s, const struct change_destination *
 		q = db_query(s->db, "DELETE FROM destination WHERE name=?");
 		db_bind(q, "b", c->name);
 		db_execute(q);
+		forgotten(s, c->name);
+		return OK;
 	}
 	if (!s->queue->open)
 		return OK;
-	buf_u8(b, 2);
+	buf_u8(b, MOVED_DESTINATION);
 	buf_block(b, c->name);
 	buf_block(b, c->provider);
 	buf_u64(b, (uint64_t)c->not_before);
