@@ -64,8 +64,9 @@ void incident_done(struct store *s);
 enum { SENDING_BUCKET_MS = 10 * 60 * 1000 };
 #define SENDING_UID (1ULL << 40)
 
-/* Locked, from store_ask: whose mail a COMMIT or SENDER speaks of. */
-uint64_t sending_owner(struct store *s, const struct job *j);
+/* Locked, from store_ask: sets job.owner, whose mail a COMMIT or SENDER speaks of. A COMMIT in his name has a sender that is his:
+ * the front asked SENDER before, and is not believed. */
+enum result sending_begin(struct store *s, struct job *j, struct why *why);
 /* "ken@example.test" or "uid:33": the incident's key. */
 struct bytes sending_name(struct store *s, struct arena *arena, uint64_t owner);
 

@@ -21,7 +21,7 @@
 /* ---- whose ---- */
 
 /* Local users speak to access only, which the kernel tells who they are. */
-uint64_t sending_owner(struct store *s, const struct job *j)
+static uint64_t owner_of(struct store *s, const struct job *j)
 {
 	bool commit = j->ask.kind == ASK_COMMIT;
 	uint32_t local = commit ? j->ask.commit.local_uid : j->ask.sender.local_uid;
@@ -657,6 +657,20 @@ static bool may_send_as(struct store *s, struct job *j, struct bytes address)
 		return true;
 	return r.class != ROUTE_REMOTE &&
 	       ((r.account == a && r.own) || leads_to(s, &j->arena, address, a));
+}
+
+enum result sending_begin(struct store *s, struct job *j, struct why *why)
+{
+	struct bytes sender;
+
+	j->owner = owner_of(s, j);
+	if (j->ask.kind != ASK_COMMIT || j->owner == 0)
+		return OK;
+	if (config_address_canonical(j->ask.commit.sender, &j->arena, &sender) != OK)
+		sender = j->ask.commit.sender;
+	return may_send_as(s, j, sender)
+	               ? OK
+	               : why_set(why, DENIED, "the sender's address is another's");
 }
 
 /* A reader's thread; what needs the lock is taken in one go. */

@@ -202,7 +202,7 @@ void store_ask(struct store *s, struct store_peer from, const struct ask *a, tim
 	else if (v->granted)
 		result = check_grant(s, j, &why);
 	else if (a->kind == ASK_COMMIT || a->kind == ASK_SENDER)
-		j->owner = sending_owner(s, j);
+		result = sending_begin(s, j, &why);
 	if (result == OK && (v->way == WAY_HERE || v->way == WAY_VIEW)) {
 		answered = run_here(s, j, v, &result, &why);
 		if (!answered)

@@ -289,6 +289,41 @@ static void test_sender_rights(void **state)
 	rig_done(&r);
 }
 
+static enum result commit_as(struct rig *r, const char *sender, uint32_t local_uid)
+{
+	static uint8_t count;
+	struct ask a = {.kind = ASK_COMMIT, .session = local_uid ? 0x77 : r->session};
+	char key[16] = "commit-as------";
+
+	key[15] = (char)++count;
+	a.commit.spool = rig_spool(r, ACCESS_PEER, a.session, BYTES("From: x\r\n\r\nx\r\n"));
+	a.commit.key = bytes_of(key, sizeof(key));
+	a.commit.sender = bytes_of_text(sender);
+	a.commit.recipients = rig_recipients(r, "x@remote.test", NULL);
+	a.commit.local_uid = local_uid;
+	return rig_ask(r, ACCESS_PEER, a).result;
+}
+
+/* A front that is taken over sends as the users who logged in on it, and as nobody else: COMMIT asks again. */
+static void test_sender_of_commit(void **state)
+{
+	struct rig r = rig_make("", aliases);
+
+	(void)state;
+	rig_open(&r);
+	grant(&r, rig_account(&r, "ken@example.test"), NULL);
+	rig_account(&r, "mari@example.test");
+	assert_int_equal(commit_as(&r, "Ken@example.TEST", 0), OK);
+	assert_int_equal(commit_as(&r, "sales@example.test", 0), OK);
+	assert_int_equal(commit_as(&r, "", 0), OK);
+	assert_int_equal(commit_as(&r, "mari@example.test", 0), DENIED);
+	assert_int_equal(commit_as(&r, "boss@example.test", 0), DENIED);
+	assert_int_equal(commit_as(&r, "ken@remote.test", 0), DENIED);
+	assert_int_equal(commit_as(&r, "www-data@mx.example.test", 34), OK);
+	assert_int_equal(commit_as(&r, "www@remote.test", 34), DENIED);
+	rig_done(&r);
+}
+
 static struct answer local_sender(struct rig *r, struct store_peer from, uint32_t uid,
                                   const char *address)
 {
@@ -698,6 +733,7 @@ int main(void)
 	        cmocka_unit_test(test_incident_admin),
 	        cmocka_unit_test(test_sender),
 	        cmocka_unit_test(test_sender_rights),
+	        cmocka_unit_test(test_sender_of_commit),
 	        cmocka_unit_test(test_sender_local),
 	        cmocka_unit_test(test_limit),
 	        cmocka_unit_test(test_limit_together),
