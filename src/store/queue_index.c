@@ -254,6 +254,7 @@ enum result entry_gone_apply(struct store *s, const struct change_entry_gone *c)
 enum result destination_apply(struct store *s, const struct change_destination *c)
 {
 	struct buf *b = &s->queue->moves;
+	bool gone = false;
 	struct db_query *q = db_query(
 	        s->db, "INSERT OR REPLACE INTO destination VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)");
 
@@ -267,16 +268,15 @@ enum result destination_apply(struct store *s, const struct change_destination *
 		q = db_query(s->db, "DELETE FROM destination WHERE name=?");
 		db_bind(q, "b", c->name);
 		db_execute(q);
-		forgotten(s, c->name);
-		return OK;
+		gone = true; /* nobody waits for it */
 	}
 	if (!s->queue->open)
 		return OK;
 	buf_u8(b, MOVED_DESTINATION);
 	buf_block(b, c->name);
 	buf_block(b, c->provider);
-	buf_u64(b, (uint64_t)c->not_before);
-	buf_u32(b, c->failures);
+	buf_u64(b, gone ? 0 : (uint64_t)c->not_before);
+	buf_u32(b, gone ? 0 : c->failures);
 	buf_u64(b, c->incident);
 	return OK;
 }
