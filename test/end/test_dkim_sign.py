@@ -160,6 +160,8 @@ def test_opendkim(h, records, root, program, tmp_path, body):
     assert signatures(raw) == [b"rsa-sha256"]
     record = next(r for r in records.values() if "k=rsa" in r)
     good = opendkim(tmp_path, raw, record)
+    if "propagation" in good.stderr:
+        pytest.skip("no mount namespace here: " + good.stderr.strip())
     assert good.returncode == 0 and not good.stdout + good.stderr, good.stdout + good.stderr
     bad = opendkim(tmp_path, raw.replace(b"\r\nSubject: ", b"\r\nSubject: changed "), record)
     assert bad.returncode != 0 or bad.stdout + bad.stderr

@@ -38,7 +38,7 @@ def accept(h, sender, to, message_id):
 
 
 def test_a_mail_is_found_by_all_that_people_have(hikyaku):
-    sender, message_id = f"{token('mother')}@remote.test", f"{token('id')}@remote.test"
+    sender, message_id = f"{token('mother')}@{token('far')}.test", f"{token('id')}@{token('far')}.test"
     accept(hikyaku, sender, ["ken@example.test"], message_id)
     found = trace(hikyaku, sender)
     accepted = [r for r in found if r.get("event") == "accepted"]
@@ -48,7 +48,8 @@ def test_a_mail_is_found_by_all_that_people_have(hikyaku):
     for question in (message_id, f"Message-ID: <{message_id}>", mail, sender.upper()):
         assert {r["mail"] for r in trace(hikyaku, question)} == {mail}, question
     bounce = f"<ken@example.test>: host mx.example.test said: 552\r\n\r\nMessage-Id: <{message_id}>\r\nFrom: {sender}\r\n"
-    assert {r["mail"] for r in trace(hikyaku, "-", stdin=bounce)} == {mail}
+    # What else the ledger knows of ken's address may stand beside it: he is in the bounce, too.
+    assert mail in {r["mail"] for r in trace(hikyaku, "-", stdin=bounce)}
     # ... and told to a person, in both languages.
     assert "in ken@example.test's mailbox INBOX" in hikyaku.cli("trace", message_id).stdout
     assert "現在" in hikyaku.cli("trace", message_id, "--lang", "ja").stdout
