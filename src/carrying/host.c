@@ -291,10 +291,10 @@ static void raise_block(struct carrying_job *j, const struct reply_judgement *ju
 	x->count++;
 	if (x->facts.len > 0)
 		return;
-	if (domain) {
+	if (domain || own_sender(j))
 		incident_fact_put(&facts, "domain", ours);
+	if (domain)
 		incident_fact_put(&facts, "provider", j->provider);
-	}
 	if (j->met)
 		put_our_address(&facts, j, reply);
 	incident_fact_put(&facts, "helo", j->helo);

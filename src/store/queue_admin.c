@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "store/life.h"
 #include "store/queue.h"
+#include "watch/incident.h"
 
 static const char *const state_names[ENTRY_STATES] = {"ready", "held", "carry", "parked"};
 static const char *const task_names[] = {"route", "failed", "delayed", "relayed", "expanded"};
@@ -103,22 +104,31 @@ static enum result subject_parse(struct job *j, struct subject *ret, struct why 
 
 #define FIND "SELECT id, rcpt, sender, destination FROM entry WHERE "
 
-/* What it holds itself, and what waits behind destinations that it holds. No index gives both in the order of
- * numbers, so that is looked for among all, once, and only where an incident holds destinations. */
+/* Destinations that an incident holds, and the owner whose sending it holds: its key is his name (store/life.h). */
+#define HELD_DESTINATIONS "SELECT name FROM destination WHERE incident>0 AND incident=?1"
+#define HELD_OWNER                                                                     \
+	"SELECT CASE WHEN CAST(i.key AS TEXT) LIKE 'uid:%'"                            \
+	" THEN (1<<40) + CAST(SUBSTR(CAST(i.key AS TEXT),5) AS INTEGER) ELSE a.id END" \
+	" FROM incident i LEFT JOIN account a ON a.address=i.key"                      \
+	" WHERE i.id=?1 AND i.kind=3 AND i.until=0"
+
+_Static_assert(SENDING_UID == 1ULL << 40 && INCIDENT_SENDING == 3, "HELD_OWNER says them in SQL");
+
+/* What it holds itself, and what it will hold when its turn comes: behind such destinations, of such an owner. No
+ * index gives all in the order of numbers, so they are looked for among all entries, only where there are such. */
 static struct db_query *incident_query(struct db *db, uint64_t incident)
 {
-	struct db_query *q = db_query(
-	        db, "SELECT 1 FROM destination WHERE incident>0 AND incident=? LIMIT 1");
+	struct db_query *q = db_query(db, "SELECT 1 WHERE EXISTS (" HELD_DESTINATIONS
+	                                  ") OR EXISTS (" HELD_OWNER ")");
 	bool wide;
 
 	db_bind(q, "u", incident);
 	wide = db_next(q);
 	if (wide)
 		db_end(q);
-	return wide ? db_query(db,
-	                       FIND "(+incident=?1 OR (+state=2 AND +destination IN (SELECT name"
-	                            " FROM destination WHERE incident>0 AND incident=?1)))"
-	                            " AND id>?2 ORDER BY id")
+	return wide ? db_query(db, FIND "(+incident=?1 OR (+state=2 AND"
+	                                " (+destination IN (" HELD_DESTINATIONS ")"
+	                                " OR +owner IN (" HELD_OWNER ")))) AND id>?2 ORDER BY id")
 	            : db_query(db, FIND "incident>0 AND incident=? AND id>? ORDER BY id");
 }
 

@@ -212,6 +212,8 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                        "password {key}\n"
                                        "   and delete what waits: hikyaku -C {dir} queue remove "
                                        "incident:{number}\n"
+                                       "   Then let the person send again: hikyaku -C {dir} "
+                                       "incidents close {number}\n"
                                        "3. If it is theirs: hikyaku -C {dir} incidents close "
                                        "{number} lets it "
                                        "go out.",
@@ -238,6 +240,8 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                  "終了します): hikyaku -C {dir} account password {key}\n"
                                  "   待っているメールを削除する: hikyaku -C {dir} queue remove "
                                  "incident:{number}\n"
+                                 "   その後、送信を再開する: hikyaku -C {dir} incidents close "
+                                 "{number}\n"
                                  "3. 本人のものなら: hikyaku -C {dir} incidents close {number} "
                                  "で送信されます。",
                  }},

@@ -61,6 +61,7 @@ def test_an_incident_tells_what_waits_for_it_now(blocked):
         assert "203.0.113.9" in text.splitlines()[0], "it names loopback, and not the address that Apple saw"
     shown, = rows(h, "incidents", "show", "1")
     assert "3 so far" in shown["cost"]
+    assert f"hikyaku -C {h.dir} dns example.test" in english
 
 
 def test_why_says_what_is_true_of_held_mail(blocked):
@@ -89,6 +90,45 @@ def test_one_entry_is_shown_with_its_age_and_aligned(blocked):
     assert age[1][:-1].isdigit() and age[1][-1] in "sm"
     columns = {len(line) - len(line[line.index(" "):].lstrip()) for line in shown.splitlines() if line.split()[1:]}
     assert len(columns) == 1, shown
+
+
+def test_after_a_stolen_password_the_named_commands_lead_back(fresh):
+    """Guessed addresses go out until the account is held; what the incident says to do, in its order, leaves nothing of the thief's
+    mail and lets the owner send again."""
+    port = free_port()
+    sent = 0
+    h = fresh(settings=f"""
+carry {{ port {port}  allow-networks 127.0.0.0/8  idle 1s }}
+queue {{ retry-first 1h  retry-last 1h }}
+route there {{
+	to far.test
+	host {HOST}
+	port {port}
+	tls may
+}}
+""")
+    answers = {"guess": "550 5.1.1 no such user here", "late": "450 4.2.1 later"}
+    script = {"rcpt": lambda _, to: next((v for k, v in answers.items() if k in to), None)}
+    with Sink(port, HOST, script=script) as sink:
+        submit(h, "late@far.test")
+        with pytest.raises(smtplib.SMTPException) as refused:
+            for sent in range(200):
+                submit(h, f"guess{sent}@far.test")
+        assert "450" in str(refused.value) and "held" in str(refused.value)
+        incident, = wait_for(lambda: [r for r in rows(h, "incidents") if r["kind"] == "sending"], 10)
+        number = str(incident["id"])
+        assert wait_for(lambda: "late@far.test" in str(rows(h, "queue", "list", f"incident:{number}")), 10)
+        text = h.cli("incidents", "show", number).stdout
+        steps = [line.split("hikyaku -C ")[1].split()[1:] for line in text.splitlines() if "hikyaku -C " in line]
+        assert [s[:2] for s in steps[:4]] == [["queue", "list"], ["account", "password"], ["queue", "remove"], ["incidents", "close"]]
+        h.cli(*steps[1], "--password-stdin", stdin=PASSWORD + "\n")
+        h.cli(*steps[2])
+        h.cli(*steps[3])
+        answers.clear()
+        submit(h, "mari@far.test")
+        assert wait_for(lambda: sink.got("mari@far.test"), 20)
+        assert not sink.got("late@far.test") and not rows(h, "queue", "list", "late@far.test")
+        assert not rows(h, "incidents")
 
 
 def test_the_examples_in_a_new_configuration_are_right(fresh):

@@ -756,6 +756,7 @@ static void a_block_is_held_and_told(void **state)
 	assert_int_equal(w->told[0].kind, INCIDENT_BLOCKED);
 	assert_int_equal(w->told[0].verb, INCIDENT_RAISE);
 	assert_non_null(strstr(w->told[0].facts, "address=192.0.2.9\n"));
+	assert_non_null(strstr(w->told[0].facts, "domain=example.test\n"));
 	assert_non_null(strstr(w->told[0].facts, "link=https://ipcheck.proofpoint.com/"));
 	assert_true(w->last.provider.len > 0);
 }
