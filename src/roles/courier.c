@@ -23,6 +23,8 @@ enum {
 	ROOTS_MAX = 4 * 1024 * 1024,
 	STOP_MS = 5000, /* what a mail under way has to reach its end; the queue has it else */
 	DIRECT_EVERY_MS = 60000, /* while throttled */
+	SMTP_PORT = 25,
+	HTTPS_PORT = 443,
 };
 
 static void take_more(struct courier *c);
@@ -589,9 +591,29 @@ static void courier_stop(struct role_context *r)
 	set_timer(c);
 }
 
+/* Other hosts' SMTP and HTTPS, and the smarthosts'. */
+static size_t courier_ports(const struct config *c, uint16_t *ret)
+{
+	size_t count = role_port_add(ret, 0, c->carry_port ? c->carry_port : SMTP_PORT);
+
+	count = role_port_add(ret, count, c->carry_https_port ? c->carry_https_port : HTTPS_PORT);
+	for (size_t i = 0; i < c->smarthost_count; i++)
+		count = role_port_add(ret, count, c->smarthosts[i].port);
+	return count;
+}
+
+static void courier_config(struct role_context *r)
+{
+	if (!role_lacks_port(r))
+		return;
+	role_log(r, "courier-again", "other ports need other walls");
+	courier_stop(r);
+}
+
 static const struct role_ops ops = {
         .warm = courier_warm,
         .start = courier_start,
+        .config = courier_config,
         .answer = courier_answer,
         .peer_back = courier_peer_back,
         .stop = courier_stop,
@@ -602,6 +624,7 @@ const struct role role_courier = {
         .bit = COURIER,
         .does = "carries mail to other hosts; fetches over HTTPS",
         .rights = SANDBOX_CONNECT,
+        .ports = courier_ports,
         .answerers = STORE | KEEPER | RESOLVER,
         .ops = &ops,
 };

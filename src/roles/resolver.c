@@ -74,8 +74,6 @@ struct resolver {
 	enum { HEALTH_UNKNOWN, HEALTH_WORKS, HEALTH_INSECURE, HEALTH_FAILED } health;
 	char health_why[256];
 	bool ip6;
-	uint16_t ports[ROLE_PORTS]; /* that our walls leave open */
-	size_t port_count;
 };
 
 /* ---- contexts ---- */
@@ -525,28 +523,6 @@ static void resolver_warm(struct role_context *r)
 		fclose(f);
 }
 
-/* ---- ports: TCP is for answers that are too large for UDP ---- */
-
-static bool has_port(const struct resolver *s, uint16_t port)
-{
-	for (size_t i = 0; i < s->port_count; i++)
-		if (s->ports[i] == port)
-			return true;
-	return false;
-}
-
-/* Does the configuration name a port that our walls close? */
-static bool lacks_port(const struct resolver *s)
-{
-	uint16_t ports[ROLE_PORTS];
-	size_t count = resolver_ports(s->role->config->config, ports);
-
-	for (size_t i = 0; i < count; i++)
-		if (!has_port(s, ports[i]))
-			return true;
-	return false;
-}
-
 static enum result resolver_start(struct role_context *r, struct why *why)
 {
 	struct resolver *s = r->self;
@@ -557,7 +533,6 @@ static enum result resolver_start(struct role_context *r, struct why *why)
 	s->base = resolver_loop_new(r->loop);
 	s->health_timer = loop_timer_new(r->loop, on_health_time, s);
 	s->health_after = HEALTH_RETRY_MS;
-	s->port_count = resolver_ports(r->config->config, s->ports);
 	s->ip6 = resolver_wants_ip6(s->role->config->config);
 	result = renew(s, why);
 	if (result == OK)
@@ -571,7 +546,7 @@ static void resolver_config(struct role_context *r)
 	struct why why;
 
 	/* Walls stand for the life of a process: master makes a new one. */
-	if (r->walls.ports && lacks_port(s)) {
+	if (role_lacks_port(r)) {
 		role_log(r, "resolver-again", "other ports need other walls");
 		role_stopped(r);
 		return;

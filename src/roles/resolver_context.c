@@ -196,16 +196,15 @@ static uint16_t port_of(struct bytes word)
 
 static size_t add_ports(const struct config_words *words, uint16_t *ret, size_t count)
 {
-	for (size_t i = 0; i < words->count && count < ROLE_PORTS; i++)
-		ret[count++] = port_of(words->items[i]);
+	for (size_t i = 0; i < words->count; i++)
+		count = role_port_add(ret, count, port_of(words->items[i]));
 	return count;
 }
 
 size_t resolver_ports(const struct config *c, uint16_t *ret)
 {
-	size_t count = 0;
+	size_t count = role_port_add(ret, 0, PORT);
 
-	ret[count++] = PORT;
 	count = add_ports(&c->resolver_forward, ret, count);
 	return add_ports(&c->resolver_stub, ret, count);
 }

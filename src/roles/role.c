@@ -58,6 +58,8 @@ struct role_private {
 	int folders[ROLE_FOLDERS];
 	int lock; /* DIR's, which ends with the last process that has it; never read again */
 	bool running;
+	uint16_t ports[ROLE_PORTS]; /* that the walls leave open */
+	size_t port_count;
 	uint64_t sessions;
 	char room[LIMIT_MESSAGE];
 };
@@ -95,6 +97,29 @@ int role_folder_fd(const struct role_context *r, const char *name)
 		if (r->role->folders[i].name && strcmp(r->role->folders[i].name, name) == 0)
 			return r->private->folders[i];
 	return -1;
+}
+
+size_t role_port_add(uint16_t *ports, size_t count, uint64_t port)
+{
+	for (size_t i = 0; i < count; i++)
+		if (ports[i] == port)
+			return count;
+	if (count < ROLE_PORTS)
+		ports[count++] = (uint16_t)port;
+	return count;
+}
+
+bool role_lacks_port(const struct role_context *r)
+{
+	uint16_t ports[ROLE_PORTS];
+	size_t count = r->role->ports && r->walls.ports ? r->role->ports(r->config->config, ports)
+	                                                : 0,
+	       before = r->private->port_count;
+
+	for (size_t i = 0; i < count; i++)
+		if (role_port_add(r->private->ports, before, ports[i]) != before)
+			return true;
+	return false;
 }
 
 uint64_t role_session_new(struct role_context *r)
@@ -516,6 +541,8 @@ static void begin(struct role_context *r, struct early_sign **signs)
 	if (role_enter_walls(r->role, r->private->folders, r->config ? r->config->config : NULL,
 	                     &r->walls, &why) != OK)
 		role_fail(r, &why);
+	if (r->role->ports && r->config)
+		r->private->port_count = r->role->ports(r->config->config, r->private->ports);
 	add_missing_peers(r);
 	if (ops->start && ops->start(r, &why) != OK)
 		role_fail(r, &why);

@@ -118,6 +118,12 @@ struct channel *role_channel_each(const struct role_context *r, size_t *at);
 /* An open folder of the role's row ("data"), for file_system_real_new. -1: not in its row. Stays the context's. */
 int role_folder_fd(const struct role_context *r, const char *name);
 
+/* Does the configuration in force want a port that this process's walls close? Then it should end in order: master starts it
+ * again, with other walls. */
+bool role_lacks_port(const struct role_context *r);
+/* Adds a port to what a row's `ports` collects, once; past ROLE_PORTS it stays as it is. */
+size_t role_port_add(uint16_t *ports, size_t count, uint64_t port);
+
 /* A session number for this process: ask.h's session_number, the counter from a random start. Never 0. */
 uint64_t role_session_new(struct role_context *r);
 

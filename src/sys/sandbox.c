@@ -368,11 +368,21 @@ static bool landlock_allow(int rules, const struct sandbox_folder *folder, uint6
 	return syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_FOLDER, &rule, 0) == 0;
 }
 
-static bool landlock_allow_port(int rules, uint16_t port)
+static bool landlock_allow_port(int rules, uint64_t right, uint16_t port)
 {
-	struct landlock_port rule = {LANDLOCK_PORT_CONNECT, port};
+	struct landlock_port rule = {right, port};
 
 	return syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PORT, &rule, 0) == 0;
+}
+
+/* Port 0 stands for any that the kernel chooses: that is how an address to connect from is bound. */
+static bool landlock_allow_ports(int rules, const struct sandbox *s)
+{
+	bool done = s->port_count == 0 || landlock_allow_port(rules, LANDLOCK_PORT_BIND, 0);
+
+	for (size_t i = 0; done && i < s->port_count; i++)
+		done = landlock_allow_port(rules, LANDLOCK_PORT_CONNECT, s->ports[i]);
+	return done;
 }
 
 /* Who may connect to any port may choose the address that it does so from, which is a bind. */
@@ -396,8 +406,8 @@ static bool landlock_enter(const struct sandbox *s, int abi)
 
 	for (size_t i = 0; done && i < s->folder_count; i++)
 		done = landlock_allow(rules, &s->folders[i], attr.files);
-	for (size_t i = 0; done && attr.ports && i < s->port_count; i++)
-		done = landlock_allow_port(rules, s->ports[i]);
+	if (done && attr.ports)
+		done = landlock_allow_ports(rules, s);
 	done = done && syscall(SYS_landlock_restrict_self, rules, 0) == 0;
 	if (rules >= 0)
 		close(rules);

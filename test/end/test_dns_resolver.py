@@ -12,6 +12,8 @@ import pytest
 from instance import wait_for
 from zones import Zones, resolve
 
+pytestmark = pytest.mark.asan
+
 SIGNED = """@ MX 10 mx
 mx A 127.0.0.11
 mx AAAA ::1

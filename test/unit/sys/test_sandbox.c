@@ -418,6 +418,23 @@ static int fast_open_target(void)
 	return result_of(sendmsg(fd, &m, MSG_FASTOPEN));
 }
 
+static int bind_any_port(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	return result_of(bind(fd, (struct sockaddr *)&a, sizeof(a)));
+}
+
+static int bind_there(void)
+{
+	struct sockaddr_in a = there;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+	return result_of(bind(fd, (struct sockaddr *)&a, sizeof(a)));
+}
+
 static int send_datagram(void)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -444,6 +461,9 @@ static void resolving_is_udp_and_tcp_to_its_ports(void **state)
 	assert_int_equal(ports_probe(connect_target, ports), ports ? EACCES : DID_IT);
 	assert_int_not_equal(ports_probe(fast_open_target, ports), DID_IT);
 	assert_int_equal(ports_probe(send_datagram, ports), DID_IT);
+	/* An address to connect from, but no port of one's own. */
+	assert_int_equal(ports_probe(bind_any_port, ports), DID_IT);
+	assert_int_equal(ports_probe(bind_there, ports), ports ? EACCES : DID_IT);
 	assert_int_not_equal(ports_probe(make_unix, ports), DID_IT);
 	assert_int_not_equal(ports_probe(listen_there, ports), DID_IT);
 	assert_int_not_equal(ports_probe(execute, ports), DID_IT);
