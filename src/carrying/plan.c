@@ -344,10 +344,8 @@ static void demand_mx(struct carrying_job *j, struct job_host *h)
 	h->tls = by_option[j->config->carry_tls];
 	h->mode = TLS_CLIENT_ANY;
 	add_name(h, h->route.name);
-	if (j->tls_not_required) {
-		h->tls = h->tls == SMTP_TLS_NEVER ? SMTP_TLS_NEVER : SMTP_TLS_MAY;
+	if (j->tls_not_required) /* past what the domain wants, not past what our operator does */
 		return;
-	}
 	h->name_count = h->dane.state == DANE_MATCH ? 0 : h->name_count;
 	if (h->dane.state == DANE_DEFER) {
 		refuse_host(j, h, "4.7.5", h->dane.text, CARRY_DEFERRED);

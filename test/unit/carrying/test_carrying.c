@@ -726,6 +726,16 @@ static void tls_required_no_goes_past_policies(void **state)
 	assert_int_equal(w->demands[0].policy.mode, TLS_CLIENT_ANY);
 }
 
+/* The author of a mail speaks of what the domain asks for; what our operator asks for stands. */
+static void tls_required_no_leaves_the_operators_must(void **state)
+{
+	struct world *w = *state;
+
+	begin_with(w, BASE_CONF "carry {\n tls must\n}\n", "d.test", 1, 0, 2);
+	assert_int_equal(w->demands[0].tls, SMTP_TLS_MUST);
+	assert_int_equal(w->demands[0].policy.mode, TLS_CLIENT_ANY);
+}
+
 static void tls_results_are_told_to_who_asks(void **state)
 {
 	struct world *w = *state;
@@ -913,6 +923,7 @@ int main(void)
 	        T(requiretls_needs_a_proven_way),
 	        T(requiretls_over_a_policy),
 	        T(tls_required_no_goes_past_policies),
+	        T(tls_required_no_leaves_the_operators_must),
 	        T(tls_results_are_told_to_who_asks),
 	        T(a_block_is_held_and_told),
 	        T(behind_a_nat_a_block_names_the_address_that_the_host_saw),
