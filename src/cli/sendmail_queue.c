@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/pages.h"
 #include "cli/sendmail.h"
 #include "roles/config_reader.h"
 
@@ -78,6 +79,8 @@ static void print_queue(struct client *client, struct bytes rows, bool more)
 {
 	static const struct cli_command command = {.group = "queue", .verb = "list"};
 	static const struct bytes size = BYTES("\"size\":");
+	static const char *const keys[] = {"mail",   "state",     "size",  "queued_ms",
+	                                   "sender", "recipient", "reason"};
 	struct cli c = {.command = &command};
 	uint64_t count = rows_of(rows), all = more ? count_all(client) : count;
 
@@ -85,7 +88,7 @@ static void print_queue(struct client *client, struct bytes rows, bool more)
 		puts("Mail queue is empty");
 		return;
 	}
-	cli_print_rows(&c, rows);
+	cli_print_some(&c, rows, keys, sizeof(keys) / sizeof(*keys));
 	if (more)
 		puts("... and more: hikyaku -C DIR queue list");
 	count = all > count ? all : count;

@@ -406,6 +406,7 @@ def test_mail_to_others_is_queued(local, commands, root):
     listed = commands.run(local.dir, name="mailq").stdout.decode()
     assert "someone@elsewhere.org" in listed and done.stdout.decode().strip() in listed
     assert re.search(r"-- \d+ Kbytes in [1-9]\d* Requests?\.\n$", listed)
+    assert listed.splitlines()[0].split() == ["mail", "state", "size", "queued", "sender", "recipient", "reason"]
 
 
 def test_a_bounce_comes_back(local, commands, root):
