@@ -480,12 +480,15 @@ static unsigned signing_kinds(const struct dkim_keys *keys)
 	return kinds ? kinds : RSA_BIT | ED25519_BIT;
 }
 
-static bool has_new(const struct dkim_keys *keys)
+/* Those that have a key in waiting. */
+static unsigned new_kinds(const struct dkim_keys *keys)
 {
+	unsigned kinds = 0;
+
 	for (size_t i = 0; i < keys->count; i++)
 		if (keys->items[i].state == DKIM_KEY_NEW)
-			return true;
-	return false;
+			kinds |= 1u << keys->items[i].algorithm;
+	return kinds;
 }
 
 int cli_dkim_rotate(struct cli *c)
@@ -497,8 +500,10 @@ int cli_dkim_rotate(struct cli *c)
 		r = finish(&w);
 	} else if (r == OK) {
 		/* Said twice it shows the same keys again. */
-		if (!has_new(&w.keys))
-			r = add_keys(&w, signing_kinds(&w.keys));
+		unsigned kinds = signing_kinds(&w.keys) & ~new_kinds(&w.keys);
+
+		if (kinds)
+			r = add_keys(&w, kinds);
 		if (r == OK)
 			say_publish(&w, arena_printf(&c->arena, "rotate %.*s --finish%c",
 			                             BYTES_ARG(w.domain), 0)

@@ -76,6 +76,14 @@ def test_rotation(fresh):
     assert wait_for(lambda: h.log_text().rstrip().count("dkim=2") >= 2)
 
 
+def test_rotation_completes_what_add_began(fresh):
+    """A new key of one kind is there already: rotate makes the other, so that --finish replaces both."""
+    h = fresh()
+    h.cli("dkim", "add", h.domain, "--ed25519")
+    h.cli("dkim", "rotate", h.domain)
+    assert states(h) == [("ed25519", "new"), ("ed25519", "signs"), ("rsa", "new"), ("rsa", "signs")]
+
+
 def test_finish_asks_the_dns(fresh, tmp_path):
     """The lines that rotate prints go into a zone as they are; only what the DNS then shows is signed with."""
     with Zones(tmp_path / "zones") as zones:
