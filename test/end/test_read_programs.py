@@ -263,7 +263,9 @@ def test_getmail(hikyaku, program, tmp_path, retriever):
         for p in list(tmp_path.parents)[:2]:
             p.chmod(0o755)
         argv = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", *argv]
-    done = subprocess.run(argv, capture_output=True, text=True, env=dict(os.environ, HOME=str(tmp_path)), timeout=180)
+    # -s ABRT with the fault handler: one that hangs says where.
+    done = subprocess.run(["timeout", "-s", "ABRT", "120", *argv], capture_output=True, text=True,
+                          env=dict(os.environ, HOME=str(tmp_path), PYTHONFAULTHANDLER="1"), timeout=180)
     if "root" in done.stderr and "refuse" in done.stderr.lower():
         pytest.skip(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
