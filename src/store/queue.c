@@ -361,6 +361,13 @@ static void publish_destination(struct store *s, struct wire *w)
 	destination_known(s, &c);
 }
 
+static void publish_lane(struct store *s, struct wire *w)
+{
+	struct bytes name = wire_block(w);
+
+	destination_moved(s, name, (int64_t)wire_u64(w));
+}
+
 void queue_publish(struct store *s)
 {
 	struct queue *u = s->queue;
@@ -370,7 +377,8 @@ void queue_publish(struct store *s)
 		switch (wire_u8(&w)) {
 		case MOVED_ENTRY: publish_entry(s, &w); break;
 		case MOVED_DESTINATION: publish_destination(s, &w); break;
-		default: destination_forgotten(s, wire_block(&w)); break;
+		case MOVED_FORGOTTEN: destination_forgotten(s, wire_block(&w)); break;
+		default: publish_lane(s, &w); break;
 		}
 	}
 	buf_clear(&u->moves);

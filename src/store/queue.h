@@ -27,7 +27,7 @@ enum {
 };
 
 /* What queue.moves tells those in memory, once the group is durable. */
-enum { MOVED_ENTRY = 1, MOVED_DESTINATION, MOVED_FORGOTTEN };
+enum { MOVED_ENTRY = 1, MOVED_DESTINATION, MOVED_FORGOTTEN, MOVED_LANE };
 
 struct batch;
 

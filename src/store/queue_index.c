@@ -113,6 +113,18 @@ static void lane_forget(struct store *s, struct bytes name, int64_t priority)
 		forgotten(s, name);
 }
 
+/* Its first one is another, that nobody may have looked for behind the one that is gone. */
+static void lane_moved(struct store *s, struct bytes name, int64_t due)
+{
+	struct buf *b = &s->queue->moves;
+
+	if (!s->queue->open)
+		return;
+	buf_u8(b, MOVED_LANE);
+	buf_block(b, name);
+	buf_u64(b, (uint64_t)due);
+}
+
 static void lane_recount(struct store *s, struct bytes name, int64_t priority)
 {
 	struct db_query *q = db_query(s->db, "SELECT due FROM entry WHERE state=2 AND destination=?"
@@ -133,6 +145,7 @@ static void lane_recount(struct store *s, struct bytes name, int64_t priority)
 	             " not_before FROM destination WHERE name=?1), 0)))");
 	db_bind(q, "bii", name, priority, due);
 	db_execute(q);
+	lane_moved(s, name, due);
 }
 
 /* A new entry can only make it earlier. */
