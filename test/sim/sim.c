@@ -12,6 +12,7 @@
 
 #include "base/memory.h"
 #include "carry.h"
+#include "flow.h"
 #include "front.h"
 
 static bool verbose;
@@ -677,11 +678,19 @@ static void run_carry(struct world *w, uint64_t unused)
 		carry_run(w);
 }
 
+/* Mail going out, with everybody always there. */
+static void run_flow(struct world *w, uint64_t unused)
+{
+	w->quick = true;
+	if (begin(w))
+		flow_run(w);
+}
+
 static const struct scenario scenarios[] = {
         {"power", 900, run_power},           {"every-step", 4, run_every_step},
         {"sync-fails", 300, run_sync_fails}, {"full", 200, run_full},
         {"bad-sector", 200, run_bad_sector}, {"front", 100, run_front},
-        {"carry", 200, run_carry},
+        {"carry", 200, run_carry},           {"flow", 100, run_flow},
 };
 
 enum { SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]) };

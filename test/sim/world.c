@@ -211,6 +211,8 @@ static bool take_answers(struct world *w, uint32_t number, struct answer *ret)
 		if (a.number == number) {
 			*ret = answer_copy(&w->arena, &a);
 			found = true;
+		} else if (w->other) {
+			w->other(w->context, &a);
 		}
 	}
 	while (store_next_event(w->store, &to, &session))
@@ -239,6 +241,12 @@ bool world_call(struct world *w, unsigned role, uint64_t session, struct ask *a,
 		return ret->result != LOST;
 	steps(w);
 	return take_answers(w, a->number, ret) && ret->result != LOST;
+}
+
+uint32_t world_ask(struct world *w, unsigned role, uint64_t session, struct ask *a)
+{
+	put(w, role, session, a);
+	return a->number;
 }
 
 void world_run(struct world *w)

@@ -25,6 +25,9 @@ struct world {
 	bool full;           /* the disk is */
 	bool bad_sector;     /* somewhere in the log: one mail may be unreadable */
 	unsigned unreadable; /* mails that the last world_read_all found so */
+	/* Gets the answers that nobody waits for (world_ask); it must not ask. NULL: they are dropped. */
+	void (*other)(void *context, const struct answer *a);
+	void *context;
 	/* what happened, for the summary */
 	uint64_t asks, answers_ok, crashes, cuts_in_recovery, rebuilt, in_doubt, in_doubt_done;
 };
@@ -48,6 +51,8 @@ bool world_down(const struct world *w); /* power is off, or the store says that 
 /* Asks and steps until the answer is there. False: it never came, or the world went down; ret->result is LOST then. */
 bool world_call(struct world *w, unsigned role, uint64_t session, struct ask *a,
                 struct answer *ret);
+/* Asks, and does not wait: the answer goes to w->other. Gives the ask's number. */
+uint32_t world_ask(struct world *w, unsigned role, uint64_t session, struct ask *a);
 /* Spools and looks up what an operation needs; then puts it; its answer comes by world_run. */
 void world_prepare(struct world *w, struct op *o);
 void world_put(struct world *w, struct op *o);
