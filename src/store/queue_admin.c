@@ -185,6 +185,7 @@ struct told {
 	const char *state;
 	unsigned open, limit;
 	bool known;
+	uint64_t sender_held; /* by this incident: it will be held when it is due */
 };
 
 static struct told told_of(struct store *s, const struct change_entry *e)
@@ -197,6 +198,8 @@ static struct told told_of(struct store *s, const struct change_entry *e)
 	c = map_get_u64(&s->queue->claims, e->id);
 	if (c && c->lease)
 		t.state = c->batch ? "carrying" : "sorting";
+	if (e->state == ENTRY_CARRY)
+		t.sender_held = sending_held(s, e->owner);
 	d = destination_find(s, e->destination);
 	if (d) {
 		t.known = true;
@@ -208,13 +211,16 @@ static struct told told_of(struct store *s, const struct change_entry *e)
 }
 
 static struct bytes because(struct job *j, const struct change_entry *e,
-                            const struct change_destination *d)
+                            const struct change_destination *d, uint64_t sender_held)
 {
 	static const char *const tasks[] = {
 	        "waits for the sorter", "could not be delivered: goes back to its sender",
 	        "late: its sender is told", "relayed: its sender is told",
 	        "delivered: its sender is told"};
 
+	if (sender_held)
+		return arena_printf(&j->arena, "what its sender sends is held by incident %llu",
+		                    (unsigned long long)sender_held);
 	if (e->reason.len)
 		return e->reason;
 	if (e->state == ENTRY_HELD && e->incident)
@@ -271,11 +277,14 @@ static json_t *entry_json(struct store *s, struct job *j, const struct entry_row
 	set_text(o, "sender", e->sender);
 	set_text(o, "recipient", e->rcpt);
 	set_text(o, "origin", e->origin);
-	set_text(o, "reason", because(j, e, &d));
+	set_text(o, "reason", because(j, e, &d, told.sender_held));
 	set_number(o, "size", (int64_t)r->size);
 	set_text(o, "destination", e->destination);
 	set_text(o, "provider", d.provider);
-	set_number(o, "incident", (int64_t)(e->incident ? e->incident : d.incident));
+	set_number(o, "incident",
+	           (int64_t)(e->incident        ? e->incident
+	                     : told.sender_held ? told.sender_held
+	                                        : d.incident));
 	set_number(o, "expires_ms", e->expires);
 	set_number(o, "age_ms", j->now - e->queued);
 	set_number(o, "attempted_ms", e->attempted);
@@ -454,7 +463,7 @@ static bool act_release(struct store *s, struct job *j, struct act *a, const str
 		return false;
 	t = entry_tried_change(j, &r->e);
 	t->incident = 0;
-	entry_goes_on(j, &r->e, t);
+	entry_released(j, &r->e, t);
 	act_note(j, &r->e, LEDGER_RELEASED, BYTES("why=operator"));
 	return true;
 }

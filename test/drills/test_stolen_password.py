@@ -73,7 +73,8 @@ route there {{
             assert "ken@example.test" in text and f"incidents close {number}" in text
         assert "対処" in japanese and "WHAT TO DO" in english
         # What is queued is held, and stays.
-        held = wait_for(lambda: [r for r in rows(h, "queue", "list", f"incident:{number}") if r["recipient"] == "friend@far.test"], 20)
+        held = wait_for(lambda: [r for r in rows(h, "queue", "list", f"incident:{number}")
+                                  if r["recipient"] == "friend@far.test" and r["state"] == "held"], 20)
         assert held and held[0]["state"] == "held"
         assert rows(h, "sending")[0]["held_by"] == incident["id"]
         # Also over a restart.

@@ -118,6 +118,8 @@ route there {{
         incident, = wait_for(lambda: [r for r in rows(h, "incidents") if r["kind"] == "sending"], 10)
         number = str(incident["id"])
         assert wait_for(lambda: "late@far.test" in str(rows(h, "queue", "list", f"incident:{number}")), 10)
+        late, = rows(h, "queue", "list", "late@far.test")
+        assert late["incident"] == incident["id"] and f"held by incident {number}" in late["reason"]
         text = h.cli("incidents", "show", number).stdout
         steps = [line.split("hikyaku -C ")[1].split()[1:] for line in text.splitlines() if "hikyaku -C " in line]
         assert [s[:2] for s in steps[:4]] == [["queue", "list"], ["account", "password"], ["queue", "remove"], ["incidents", "close"]]
