@@ -233,6 +233,9 @@ bool carry_probe(struct store *s, struct hold *h, const struct change_entry *e,
                  const struct change_destination *row);
 /* Where an entry goes on that was held: READY or CARRY, now. */
 void entry_goes_on(const struct job *j, const struct change_entry *e, struct change_entry_tried *t);
+/* The same, and it has some time left, however long it was held. */
+void entry_released(const struct job *j, const struct change_entry *e,
+                    struct change_entry_tried *t);
 
 #define HELD_UNTIL (INT64_MAX / 4) /* not_before of a destination that is held */
 

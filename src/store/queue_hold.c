@@ -9,7 +9,11 @@
 #include "store/life.h"
 #include "store/queue.h"
 
-enum { RELEASED_LIFE_MS = 24 * 3600 * 1000, HELD_ALARM_MS = 6 * 3600 * 1000 };
+enum {
+	RELEASED_LIFE_MS = 24 * 3600 * 1000,
+	HELD_ALARM_MS = 6 * 3600 * 1000,
+	PROBE_AGAIN_MS = 5000
+};
 
 /* ---- holds in memory ---- */
 
@@ -54,20 +58,26 @@ bool hold_probe_now(struct store *s, uint64_t incident)
 
 /* ---- releasing ---- */
 
-static void release_entry(struct job *j, const struct change_entry *e)
+void entry_released(const struct job *j, const struct change_entry *e, struct change_entry_tried *t)
 {
-	struct change_entry_tried *t = entry_tried_change(j, e);
 	int64_t life = j->now + RELEASED_LIFE_MS;
 
-	t->incident = 0;
-	t->reason = (struct bytes){0};
-	if (e->state != ENTRY_HELD)
-		return;
 	entry_goes_on(j, e, t);
 	if (t->expires && t->expires < life)
 		t->expires = life;
 	if (t->alarm && t->alarm < j->now)
 		t->alarm = t->expires;
+}
+
+static void release_entry(struct job *j, const struct change_entry *e)
+{
+	struct change_entry_tried *t = entry_tried_change(j, e);
+
+	t->incident = 0;
+	t->reason = (struct bytes){0};
+	if (e->state != ENTRY_HELD)
+		return;
+	entry_released(j, e, t);
 	ledger_note(j, &(struct ledger_event){.reason = LEDGER_RELEASED,
 	                                      .mail = e->mail,
 	                                      .sender = e->sender,
@@ -218,9 +228,12 @@ static enum result run_probe(struct store *s, struct job *j, struct why *why)
 	if (h) {
 		h->seeking = false;
 		h->probe = s->now + h->wait;
-		if (found && !(r.e.owner && sending_held(s, r.e.owner) == incident) &&
-		    carry_probe(s, h, &r.e, &d))
-			h->after = r.e.state == ENTRY_HELD ? id : 0;
+		if (found && !(r.e.owner && sending_held(s, r.e.owner) == incident)) {
+			if (carry_probe(s, h, &r.e, &d))
+				h->after = r.e.state == ENTRY_HELD ? id : 0;
+			else /* all couriers are busy: that must not last as long as they are */
+				h->probe = s->now + PROBE_AGAIN_MS;
+		}
 	}
 	j->lease = 0;
 	store_let(s);
