@@ -20,7 +20,7 @@ static void shell(const char *command)
 /* What a kill -9 leaves: the files as they are now, in a folder of their own. */
 static void kill_nine(struct rig *r)
 {
-	char command[300], other[80];
+	char command[500], other[80];
 
 	snprintf(other, sizeof(other), "%s.killed", r->folder);
 	snprintf(command, sizeof(command), "rm -rf %s && cp -r --sparse=always %s %s", other,
