@@ -26,6 +26,7 @@ enum {
 	SLACK_MS = 5 * SECOND_MS, /* a provider that wants less lets its domains wait for two */
 	FLOW_DAYS = 30,
 	FLOW_STEPS = 4000,
+	FLOW_HELD_DAYS = 8, /* longer than queue.lifetime */
 };
 
 /* What a domain's host does now. */
@@ -600,6 +601,30 @@ static void flow_act(struct flow *f)
 	ask_all(f);
 }
 
+/* What somebody held for longer than its lifetime is tried once it is released; not sent back untried. */
+static void held_long(struct flow *f)
+{
+	struct answer got;
+	unsigned over = 0, after = 0;
+
+	couriers_die(f);
+	while (admin(f, ADMIN_QUEUE_HOLD, "all", "", &got) && got.admin.next)
+		;
+	flow_quiet(f, FLOW_HELD_DAYS * 24 * (time_ms)FLOW_HOUR_MS);
+	for (unsigned m = 0; m < f->mails; m++)
+		for (unsigned i = 0; i < FLOW_RECIPIENTS; i++)
+			over += f->people[m][i].over;
+	released(f);
+	while (admin(f, ADMIN_QUEUE_RELEASE, "state:held", "", &got) && got.admin.next)
+		;
+	flow_quiet(f, FLOW_HOUR_MS);
+	for (unsigned m = 0; m < f->mails; m++)
+		for (unsigned i = 0; i < FLOW_RECIPIENTS; i++)
+			after += f->people[m][i].over;
+	if (world_good(f->w) && after > over)
+		world_broken(f->w, "%u mails were given up when they were released", after - over);
+}
+
 static void flow_end(struct flow *f)
 {
 	struct answer got;
@@ -607,6 +632,9 @@ static void flow_end(struct flow *f)
 
 	memset(f->moods, 0, sizeof(f->moods)); /* all is well */
 	memset(f->blocked, 0, sizeof(f->blocked));
+	flow_quiet(f, MINUTE_MS); /* a provider lets some wait */
+	if (world_chance(f->w, 20))
+		held_long(f);
 	close_incidents(f);
 	released(f);
 	while (admin(f, ADMIN_QUEUE_RELEASE, "state:held", "", &got) && got.admin.next)
