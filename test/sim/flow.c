@@ -412,6 +412,19 @@ static bool admin(struct flow *f, unsigned verb, const char *subject, const char
 	return world_call(f->w, WEB, OPERATOR, &a, ret) && ret->result == OK;
 }
 
+static void admin_pages(struct flow *f, unsigned verb, const char *subject)
+{
+	struct ask a = {.kind = ASK_ADMIN};
+	struct answer got;
+
+	do {
+		a.admin.verb = (uint16_t)verb;
+		a.admin.subject = bytes_of_text(subject);
+		world_call(f->w, WEB, OPERATOR, &a, &got);
+		a.admin.number = got.result == OK ? got.admin.next : 0;
+	} while (a.admin.number);
+}
+
 static void removed_rows(struct flow *f, struct bytes rows)
 {
 	json_error_t error;
@@ -604,19 +617,16 @@ static void flow_act(struct flow *f)
 /* What somebody held for longer than its lifetime is tried once it is released; not sent back untried. */
 static void held_long(struct flow *f)
 {
-	struct answer got;
 	unsigned over = 0, after = 0;
 
 	couriers_die(f);
-	while (admin(f, ADMIN_QUEUE_HOLD, "all", "", &got) && got.admin.next)
-		;
+	admin_pages(f, ADMIN_QUEUE_HOLD, "all");
 	flow_quiet(f, FLOW_HELD_DAYS * 24 * (time_ms)FLOW_HOUR_MS);
 	for (unsigned m = 0; m < f->mails; m++)
 		for (unsigned i = 0; i < FLOW_RECIPIENTS; i++)
 			over += f->people[m][i].over;
 	released(f);
-	while (admin(f, ADMIN_QUEUE_RELEASE, "state:held", "", &got) && got.admin.next)
-		;
+	admin_pages(f, ADMIN_QUEUE_RELEASE, "state:held");
 	flow_quiet(f, FLOW_HOUR_MS);
 	for (unsigned m = 0; m < f->mails; m++)
 		for (unsigned i = 0; i < FLOW_RECIPIENTS; i++)
@@ -627,7 +637,6 @@ static void held_long(struct flow *f)
 
 static void flow_end(struct flow *f)
 {
-	struct answer got;
 	unsigned left = 1;
 
 	memset(f->moods, 0, sizeof(f->moods)); /* all is well */
@@ -637,8 +646,7 @@ static void flow_end(struct flow *f)
 		held_long(f);
 	close_incidents(f);
 	released(f);
-	while (admin(f, ADMIN_QUEUE_RELEASE, "state:held", "", &got) && got.admin.next)
-		; /* a page at a time; what was released is held no more */
+	admin_pages(f, ADMIN_QUEUE_RELEASE, "state:held");
 	for (unsigned day = 0; left && day < FLOW_DAYS && world_good(f->w); day++) {
 		flow_quiet(f, 24 * (time_ms)FLOW_HOUR_MS);
 		look(f, &left);
