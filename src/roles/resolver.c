@@ -8,6 +8,9 @@
  *	QUERIES are open              UNAVAILABLE
  *	new configuration             a new context for new queries; the old one is freed when its last query ends
  *
+ * When FAILING_QUERIES of others' questions in a row fail and none is answered for FAILING_MS, that is an incident; the next
+ * answer closes it.
+ *
  * Health: the root's SOA is asked at the start and after each failure; what came of it is logged, and told for the name
  * DNS_HEALTH (roles/resolver.h). */
 #include "roles/resolver.h"
@@ -22,8 +25,12 @@
 #include "roles/resolver_context.h"
 #include "roles/resolver_loop.h"
 #include "roles/role.h"
+#include "watch/incident.h"
 
 enum {
+	FAILING_QUERIES = 5,
+	FAILING_MS = 10000,
+	FAILING_SAY_MS = 60000,  /* said again, while it lasts */
 	QUERIES = 1000,          /* open in libunbound */
 	HEALTH_RETRY_MS = 30000, /* after a failure; then twice as long each time, up to */
 	HEALTH_RETRY_MAX_MS = 600000,
@@ -73,6 +80,10 @@ struct resolver {
 	int64_t health_after;
 	enum { HEALTH_UNKNOWN, HEALTH_WORKS, HEALTH_INSECURE, HEALTH_FAILED } health;
 	char health_why[256];
+	struct { /* questions that failed since the last answer */
+		unsigned count;
+		time_ms since, said; /* said: the incident; 0: there is none of ours */
+	} failing;
 	bool ip6;
 };
 
@@ -196,10 +207,65 @@ static struct answer_resolve unknown(enum dns_status status, struct bytes reason
 
 static void say_health(struct resolver *s, const struct answer_resolve *r);
 
+/* ---- failing: the operator is told ---- */
+
+static void tell_incident(struct resolver *s, enum incident_verb verb, struct bytes facts)
+{
+	struct channel *store = role_channel(s->role, STORE, 0);
+
+	if (store)
+		channel_ask(store, &(struct ask){.kind = ASK_INCIDENT,
+		                                 .session = role_session_new(s->role),
+		                                 .number = 1,
+		                                 .incident = {.verb = (uint8_t)verb,
+		                                              .kind = INCIDENT_DNS,
+		                                              .key = BYTES("resolver"),
+		                                              .facts = facts,
+		                                              .count = s->failing.count}});
+}
+
+static void say_failing(struct resolver *s, const struct query *q, struct bytes reason)
+{
+	char name[DNS_NAME_TEXT], count[16];
+	struct buf facts = {0};
+
+	dns_name_format(&q->name, name);
+	snprintf(count, sizeof(count), "%u", s->failing.count);
+	incident_fact_put(&facts, "name", bytes_of_text(name));
+	incident_fact_put(&facts, "reason", reason);
+	incident_fact_put(&facts, "failing", bytes_of_text(count));
+	incident_fact_put(&facts, "asked", bytes_of_text(count));
+	tell_incident(s, INCIDENT_RAISE, buf_bytes(&facts));
+	buf_done(&facts);
+}
+
+static void count_outcome(struct query *q, const struct answer_resolve *r)
+{
+	struct resolver *s = q->resolver;
+	time_ms now = loop_now(s->role->loop);
+
+	if (r->status != DNS_FAILED) {
+		if (s->failing.said)
+			tell_incident(s, INCIDENT_CLOSE, (struct bytes){0});
+		s->failing.count = 0;
+		s->failing.said = 0;
+		return;
+	}
+	if (s->failing.count++ == 0)
+		s->failing.since = now;
+	if (s->failing.count < FAILING_QUERIES || now - s->failing.since < FAILING_MS ||
+	    (s->failing.said && now - s->failing.said < FAILING_SAY_MS))
+		return;
+	say_failing(s, q, r->reason);
+	s->failing.said = now;
+}
+
 static void finish(struct query *q, const struct answer_resolve *resolve)
 {
 	if (q->health)
 		say_health(q->resolver, resolve);
+	else
+		count_outcome(q, resolve);
 	q->health = false;
 	tell(q, resolve);
 }
@@ -571,6 +637,7 @@ const struct role role_resolver = {
         .bit = RESOLVER,
         .does = "asks the DNS: own recursion, DNSSEC, one cache",
         .rights = SANDBOX_CONNECT | SANDBOX_DATAGRAM,
+        .answerers = STORE,
         .ports = resolver_ports,
         .ops = &ops,
 };

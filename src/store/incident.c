@@ -351,7 +351,7 @@ static bool may_say(unsigned role, unsigned kind)
 	case INCIDENT_DESTINATION:
 	case INCIDENT_TLS:
 	case INCIDENT_SMARTHOST: return role == COURIER;
-	case INCIDENT_DNS: return role == COURIER || role == SORTER;
+	case INCIDENT_DNS: return role == RESOLVER || role == COURIER;
 	case INCIDENT_DKIM: return role == KEEPER;
 	default: return false;
 	}

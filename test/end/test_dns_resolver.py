@@ -1,6 +1,7 @@
 """The resolver against Debian's nsd with zones signed on the spot: what is proven is said to be, what is forged is bogus, what
 nobody answers is a failure and never a denial."""
 import concurrent.futures
+import json
 import os
 import re
 import signal
@@ -212,6 +213,22 @@ def test_a_forwarder_is_asked_instead_of_the_root(fresh, zones):
     h = fresh(settings=f"resolver {{ forward {zones.host}@{zones.port}  timeout 5s }}", accounts=())
     a = resolve(h, "example.org", "A")
     assert a["status"] == "failed" and a["reason"]
+
+
+def test_when_nothing_is_answered_any_more_it_is_an_incident(fresh, zones):
+    """Twelve questions in a row fail: the operator is told which and why; the next answer closes it."""
+    h = fresh(settings=zones.settings(timeout="1s"))
+
+    def open_ones():
+        rows = [json.loads(line) for line in h.cli("incidents", "--json", check=False).stdout.splitlines() if line]
+        return [r for r in rows if r["kind"] == "dns"]
+    for n in range(14):
+        resolve(h, f"n{n}.silent.test", "A")
+    assert wait_for(open_ones, 20), h.log_text()[-2000:]
+    text = h.cli("incidents", "show", str(open_ones()[0]["id"])).stdout
+    assert ".silent.test" in text and "in time" in text, text
+    assert resolve(h, "mx.signed.test", "A")
+    assert wait_for(lambda: not open_ones(), 10)
 
 
 def test_a_machine_without_network_starts_and_says_so(fresh):
