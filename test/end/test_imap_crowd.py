@@ -11,7 +11,7 @@ import threading
 import time
 
 import pytest
-from conftest import PASSWORD
+from talk import PASSWORD
 from talk import imap, message, token
 
 pytestmark = pytest.mark.asan

@@ -1,7 +1,7 @@
 """The scripted tests of ImapTest, each a test of its own (imap_scripts.py plays them)."""
 import imap_scripts
 import pytest
-from conftest import PASSWORD
+from talk import PASSWORD
 
 NAMES = imap_scripts.names() if imap_scripts.folder().exists() else []
 

@@ -11,7 +11,7 @@ import time
 
 import instance
 import pytest
-from conftest import PASSWORD
+from talk import PASSWORD
 from instance import ROLES, binary, listening, wait_for
 from talk import Smtp, count, find, imap, insecure, message, pop, send, subjects, token
 

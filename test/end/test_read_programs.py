@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import PASSWORD
+from talk import PASSWORD
 from talk import find, imap, insecure, message, parse, pop, send, subjects, token
 
 

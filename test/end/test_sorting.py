@@ -6,7 +6,7 @@ import subprocess
 
 import instance
 import pytest
-from conftest import PASSWORD
+from talk import PASSWORD
 from talk import count, find, imap, message, parse, send, token
 
 pytestmark = pytest.mark.asan

@@ -8,7 +8,7 @@ import subprocess
 
 import instance
 import pytest
-from conftest import PASSWORD
+from talk import PASSWORD
 from instance import wait_for
 from talk import count, find, imap, send, subjects, token
 from test_store import index_files, noise, picture, segments
