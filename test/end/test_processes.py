@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 15  # a client's reply after a kill: store's return plus the 
 
 def kill_role(h, role):
     """kill -9; the seconds until another process of that role is there."""
-    before = h.role_pids(role)
+    before = wait_for(lambda: h.role_pids(role), 5)  # /proc may just be between two looks
     assert before, f"no {role} among {[instance.cmdline(p)[:3] for p in h.pids()]}"
     os.kill(before[0], signal.SIGKILL)
     began = time.monotonic()
