@@ -397,6 +397,8 @@ static int take_rest(struct cli *c, int argc, char **argv)
 			taken = take_option(c, argc - i, argv + i);
 		else if (c->arg_count < CLI_ARGS)
 			c->args[c->arg_count++] = argv[i];
+		else
+			return cli_say_usage(c->command, "more than 1,024 words");
 		if (taken == 0)
 			return CLI_USAGE;
 		only_args = only_args || c->command->run == cli_check;

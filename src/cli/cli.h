@@ -7,7 +7,7 @@
 #include "base/buf.h"
 
 enum cli_exit { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
-enum { CLI_ARGS = 64, CLI_OPTIONS = 64 };
+enum { CLI_ARGS = 1024, CLI_OPTIONS = 64 };
 
 struct cli_option {
 	const char *name; /* "--hostname" */

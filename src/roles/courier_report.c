@@ -29,6 +29,7 @@ static void end(struct reporter *r)
 		role_log(r->courier->role, "tls-reported", "reports=%u", sent);
 	tls_reporting_free(&r->reporting);
 	role_config_drop(&r->config);
+	courier_forward(r->courier, r->session, &(struct ask){.kind = ASK_SESSION_END});
 	r->session = 0;
 	wait_for_next(r);
 }

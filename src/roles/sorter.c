@@ -66,10 +66,21 @@ static bool is_working(const struct sorter *s)
 	return false;
 }
 
+/* Each job has a session of its own: the store forgets it, or there would be too many in the end. */
+static void end_session(struct sorter *s, struct slot *slot)
+{
+	struct channel *store = role_channel(s->role, STORE, 0);
+
+	if (store && channel_connected(store))
+		channel_ask(store,
+		            &(struct ask){.kind = ASK_SESSION_END, .session = slot->session});
+}
+
 static void end_job(struct sorter *s, struct slot *slot)
 {
 	struct bytes outcome = sorting_job_outcome(slot->job);
 
+	end_session(s, slot);
 	role_log(s->role, "sorted", "%.*s", BYTES_ARG(outcome));
 	sorting_job_free(&slot->job);
 	role_config_drop(&slot->config);

@@ -133,3 +133,15 @@ def test_a_bounce_that_fails_is_not_bounced(out):
         assert out.left(20)
         assert not s.mails
     assert b"forged" in notice(out, "ken")
+
+
+def test_a_sorter_makes_any_number_of_bounces(fresh):
+    """Each is a mail that the sorter spools; the store lets it have as many at once as connections and some, and must forget
+    those that are over."""
+    h = fresh(settings="connections { total 20  per-address 500 }")
+    h.cli("alias", "add", "gone@example.test", *[f"nobody{n}@example.test" for n in range(150)])
+    with smtplib.SMTP("127.0.0.1", h.port("smtp"), timeout=30) as c:
+        c.sendmail("ken@example.test", ["gone@example.test"], "Subject: many bounces\r\n\r\nx\r\n")
+
+    assert wait_for(lambda: h.log_text().count(" refused=5.1.1 ") >= 150, 60, 0.2), h.log_text()[-2000:]
+    assert "could not answer" not in h.log_text()
