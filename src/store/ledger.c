@@ -148,15 +148,16 @@ void ledger_status(struct store *s, struct json_t *ret)
 
 /* ---- keys ---- */
 
-/* FNV-1a over the folded text, then mixed: the files are ours alone, a collision only shows a row that
- * trace then compares by its text. */
-uint64_t ledger_key(char what, struct bytes text)
+/* FNV-1a, then mixed: the files are ours alone, and a collision that somebody made on purpose only shows
+ * one mail more. Text is folded; a number's octets are not: 0x46 and 0x66 are no letters there. */
+uint64_t ledger_key(enum ledger_by what, struct bytes text)
 {
+	bool fold = what == LEDGER_BY_ADDRESS || what == LEDGER_BY_MESSAGE_ID;
 	uint64_t h = 0xcbf29ce484222325u ^ (uint8_t)what;
 
 	h *= 0x100000001b3u;
 	for (size_t i = 0; i < text.len; i++) {
-		h ^= (uint8_t)text_lower_char(text.ptr[i]);
+		h ^= (uint8_t)(fold ? text_lower_char(text.ptr[i]) : text.ptr[i]);
 		h *= 0x100000001b3u;
 	}
 	h ^= h >> 32;
@@ -165,7 +166,7 @@ uint64_t ledger_key(char what, struct bytes text)
 	return h >> 1; /* SQLite's integers are signed */
 }
 
-uint64_t ledger_key_u64(char what, uint64_t number)
+uint64_t ledger_key_u64(enum ledger_by what, uint64_t number)
 {
 	return ledger_key(what, bytes_of(&number, sizeof(number)));
 }

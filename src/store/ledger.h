@@ -32,8 +32,9 @@ struct ledger {
 	bool prune;
 };
 
-uint64_t ledger_key(char what, struct bytes text); /* ASCII letters folded; below 2^63 */
-uint64_t ledger_key_u64(char what, uint64_t number);
+/* Below 2^63. Of addresses and Message-IDs, ASCII letters are folded. */
+uint64_t ledger_key(enum ledger_by what, struct bytes text);
+uint64_t ledger_key_u64(enum ledger_by what, uint64_t number);
 void ledger_name(int64_t day, char out[LEDGER_NAME]);
 /* Makes or opens a day's file for reading and writing. */
 enum result ledger_open(struct ledger *l, const char *name, struct db **ret,

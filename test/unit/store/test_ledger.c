@@ -72,6 +72,27 @@ static void test_trace_mail(void **state)
 	rig_done(&r);
 }
 
+/* The octets 70 and 102 are 'F' and 'f': an address and a mail's number are no text to be folded. */
+static void test_numbers_are_not_folded(void **state)
+{
+	struct rig r = rig_make("", "");
+	struct answer a;
+
+	(void)state;
+	rig_open(&r);
+	rig_account(&r, "ken@example.test");
+	for (int i = 1; i <= 102; i++)
+		commit(&r,
+		       i == 70    ? "upper@remote.test"
+		       : i == 102 ? "lower@remote.test"
+		                  : "x@remote.test",
+		       "ken@example.test", "x@remote.test");
+	a = trace(&r, "upper@remote.test");
+	assert_true(tells(a, "00000046"));
+	assert_false(tells(a, "lower@remote.test"));
+	rig_done(&r);
+}
+
 /* A mail in the queue: its entry is told, and the removal afterwards. */
 static void test_trace_queue(void **state)
 {
@@ -318,12 +339,12 @@ static void test_reasons(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_trace_mail),   cmocka_unit_test(test_trace_queue),
-	        cmocka_unit_test(test_rights),       cmocka_unit_test(test_days),
-	        cmocka_unit_test(test_close_writes), cmocka_unit_test(test_dropped),
-	        cmocka_unit_test(test_damaged_file), cmocka_unit_test(test_disk_full),
-	        cmocka_unit_test(test_power_cut),    cmocka_unit_test(test_scan),
-	        cmocka_unit_test(test_reasons),
+	        cmocka_unit_test(test_trace_mail),  cmocka_unit_test(test_numbers_are_not_folded),
+	        cmocka_unit_test(test_trace_queue), cmocka_unit_test(test_rights),
+	        cmocka_unit_test(test_days),        cmocka_unit_test(test_close_writes),
+	        cmocka_unit_test(test_dropped),     cmocka_unit_test(test_damaged_file),
+	        cmocka_unit_test(test_disk_full),   cmocka_unit_test(test_power_cut),
+	        cmocka_unit_test(test_scan),        cmocka_unit_test(test_reasons),
 	};
 
 	return TEST_MAIN(tests);
