@@ -52,6 +52,7 @@ typedef unsigned config_choice; /* position among the accepted words */
 typedef struct config_words config_words;
 typedef struct config_ips config_ips;
 typedef struct config_prefixes config_prefixes;
+bool config_prefixes_contain(const struct config_prefixes *list, const struct ip *ip);
 
 enum config_sandbox { CONFIG_SANDBOX_AUTO, CONFIG_SANDBOX_REQUIRE };
 enum config_plaintext {

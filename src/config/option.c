@@ -268,6 +268,15 @@ enum result option_ips_add(struct config_ips *list, struct bytes word, struct ar
 	return OK;
 }
 
+bool config_prefixes_contain(const struct config_prefixes *list, const struct ip *ip)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		if (ip_prefix_contains(&list->items[i], ip))
+			return true;
+	}
+	return false;
+}
+
 enum result option_prefixes_add(struct config_prefixes *list, struct bytes word,
                                 struct arena *arena, struct why *why)
 {

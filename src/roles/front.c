@@ -238,9 +238,8 @@ static bool wants_proxy(const struct front *f, const struct role_listener *l, co
 
 		if (!bytes_equal(cl->name, bytes_of_text(l->name)))
 			continue;
-		for (size_t k = 0; k < cl->proxy_from.count; k++)
-			if (ip_prefix_contains(&cl->proxy_from.items[k], ip))
-				return true;
+		if (config_prefixes_contain(&cl->proxy_from, ip))
+			return true;
 	}
 	return false;
 }

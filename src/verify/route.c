@@ -35,9 +35,8 @@ static const char *const closed[] = {
 
 bool route_may_carry_to(const struct ip *ip, const struct config_prefixes *allowed)
 {
-	for (size_t i = 0; allowed && i < allowed->count; i++)
-		if (ip_prefix_contains(&allowed->items[i], ip))
-			return true;
+	if (allowed && config_prefixes_contain(allowed, ip))
+		return true;
 	for (size_t i = 0; i < sizeof(closed) / sizeof(*closed); i++) {
 		struct ip_prefix p;
 
