@@ -27,6 +27,7 @@ enum role_bit {
 	SORTER = 1 << 7,
 	RESOLVER = 1 << 8,
 	COURIER = 1 << 9,
+	WATCH = 1 << 10,
 };
 
 /* A session's number says who has it: the role's place (its bit's), worker, a counter. 0 is no session. */
@@ -123,6 +124,21 @@ struct answer {
 #undef END
 
 /* ---- values that stand in fields ---- */
+
+/* HISTORY's known: bits. What is said of From's address holds whoever wrote it there. */
+enum history_known {
+	HISTORY_WRITTEN_TO_BY_RCPT = 1 << 0, /* one of these recipients wrote to it */
+	HISTORY_WRITTEN_TO_BY_ANY = 1 << 1,  /* one of our people did */
+	HISTORY_GOOD_DOMAIN = 1 << 2,        /* the proved domain has long sent mail that nobody called junk */
+	HISTORY_GOOD_NETWORK = 1 << 3,       /* the client's network has */
+	HISTORY_SEEN_ADDRESS = 1 << 4,       /* mail From it came before */
+	HISTORY_SEEN_DOMAIN = 1 << 5,        /* mail of the proved domain did */
+	HISTORY_REPLY_TO_OURS = 1 << 6,      /* it answers a mail that one of our people sent */
+	HISTORY_OWN_LOGIN_NETWORK = 1 << 7,  /* From is one of ours, who logged in from where this mail came from */
+	HISTORY_SEEN_SAME_WAY = 1 << 8,      /* mail From it came from this network or with this proof before, and was no junk */
+};
+
+enum history_about { HISTORY_ADDRESS, HISTORY_DOMAIN, HISTORY_NETWORK };
 
 enum route_class {
 	ROUTE_DIRECT,    /* placed in a mailbox by the accepting transaction */
