@@ -244,7 +244,7 @@ static void on_hup(void *context)
 /* ---- stopping ---- */
 
 /* Who is stopped together; each group only when the one before is gone. */
-static const unsigned stop_phases[] = {MX | ACCESS | WEB, SORTER | COURIER, KEEPER | RESOLVER,
+static const unsigned stop_phases[] = {MX | ACCESS | WEB, SORTER | COURIER | WATCH, KEEPER | RESOLVER,
                                        STORE};
 enum { STOP_PHASES = sizeof(stop_phases) / sizeof(*stop_phases) };
 

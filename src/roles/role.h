@@ -143,7 +143,7 @@ void role_fail(struct role_context *r, const struct why *why) __attribute__((nor
 enum role_master_verb { ROLE_MASTER_STATUS, ROLE_MASTER_RELOAD };
 void role_ask_master(struct role_context *r, uint32_t number, enum role_master_verb verb);
 
-/* The table: keeper, store, resolver, sorter, mx, access, web, courier, in the order in which master starts them. */
+/* The table: keeper, store, resolver, sorter, mx, access, web, courier, watch, in the order in which master starts them. */
 extern const struct role *const roles[];
 extern const size_t role_count;
 const struct role *role_by_name(struct bytes name); /* NULL: none */
@@ -162,6 +162,6 @@ enum result role_enter_walls(const struct role *role, const int fds[ROLE_FOLDERS
 
 /* Rows, one a file. */
 extern const struct role role_keeper, role_store, role_sorter, role_mx, role_access, role_web,
-        role_courier, role_resolver;
+        role_courier, role_resolver, role_watch;
 
 #endif

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-ROLES = ("keeper", "store", "resolver", "mx", "access", "sorter", "web", "courier")
+ROLES = ("keeper", "store", "resolver", "mx", "access", "sorter", "web", "courier", "watch")
 STANDARD = {"smtp": 25, "imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995, "submission": 587, "submissions": 465}
 
 

@@ -199,7 +199,7 @@ def main():
         check("SIGTERM ends it with 0", server.wait(60) == 0, read_log(log))
         check("and no role is left", not any(alive(pid) for pid in pids), pids)
         stops = [line.split()[3] for line in read_log(log).splitlines() if " role-stopped " in line]
-        phase = {"sorter": 1, "courier": 1, "keeper": 2, "resolver": 2, "store": 3}
+        phase = {"sorter": 1, "courier": 1, "watch": 1, "keeper": 2, "resolver": 2, "store": 3}
         phases = [phase.get(name, 0) for name in stops]
         check("fronts first, store last", phases == sorted(phases) and phases[-1:] == [3], stops)
         missing_walls(folder, log)

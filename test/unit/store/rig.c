@@ -7,7 +7,8 @@
 #include "base/buf.h"
 
 const struct store_peer MX_PEER = {MX, 0}, ACCESS_PEER = {ACCESS, 0}, SORTER_PEER = {SORTER, 0},
-                        COURIER_PEER = {COURIER, 0}, KEEPER_PEER = {KEEPER, 0}, WEB_PEER = {WEB, 0};
+                        COURIER_PEER = {COURIER, 0}, KEEPER_PEER = {KEEPER, 0}, WEB_PEER = {WEB, 0},
+                        WATCH_PEER = {WATCH, 0};
 
 struct rig rig_make(const char *extra_config, const char *virtual_file)
 {

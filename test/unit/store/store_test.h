@@ -26,7 +26,7 @@ struct rig {
 };
 
 extern const struct store_peer MX_PEER, ACCESS_PEER, SORTER_PEER, COURIER_PEER, KEEPER_PEER,
-        WEB_PEER;
+        WEB_PEER, WATCH_PEER;
 
 struct rig rig_make(const char *extra_config, const char *virtual_file);
 void rig_open(struct rig *r);
