@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "sys/clock.h"
 #include "sys/sandbox.h"
 
 enum { INPUT_MAX = 512 * 1024 * 1024 };
@@ -11,14 +12,16 @@ enum { INPUT_MAX = 512 * 1024 * 1024 };
 struct kind {
 	const char *name;
 	const char *args;
+	const char *options; /* words; all take a value */
+	bool reads;          /* stdin */
 	check_function *run;
 };
 
 static const struct kind kinds[] = {
-        {"mime", "", check_mime},
-        {"charset", "NAME", check_charset},
-        {"bounce", "", check_bounce},
-        {NULL, NULL, NULL},
+        {"mime", "", "", true, check_mime},
+        {"charset", "NAME", "", true, check_charset},
+        {"bounce", "", "", true, check_bounce},
+        {NULL, NULL, NULL, false, NULL},
 };
 
 static const struct kind *find_kind(const char *name)
@@ -43,33 +46,109 @@ static enum result read_stdin(struct buf *in, struct why *why)
 	return n == 0 ? OK : why_set(why, FAILED, "cannot read stdin");
 }
 
+const char *check_option(const struct check *c, const char *name)
+{
+	for (size_t i = c->option_count; i > 0; i--)
+		if (bytes_equal(c->options[i - 1].name, bytes_of_text(name)))
+			return c->options[i - 1].value;
+	return NULL;
+}
+
+static bool has_word(const char *words, struct bytes word)
+{
+	struct bytes rest = bytes_of_text(words), item;
+
+	while (bytes_cut(&rest, ' ', &item))
+		if (bytes_equal(item, word))
+			return true;
+	return false;
+}
+
+/* --name value or --name=value. How many words that is, 0: not one of this kind's options. */
+static size_t take_option(const struct kind *k, struct check *check, const char *const *words,
+                          size_t left)
+{
+	struct bytes word = bytes_of_text(words[0]);
+	size_t equals = bytes_find_char(word, '=');
+	struct bytes name = bytes_first(word, equals == BYTES_NONE ? word.len : equals);
+	bool inside = equals != BYTES_NONE;
+
+	if (!has_word(k->options, name) || (!inside && left < 2) ||
+	    check->option_count == CHECK_OPTIONS)
+		return 0;
+	check->options[check->option_count++] = (struct check_option){
+	        name, inside ? words[0] + equals + 1 : words[1]};
+	return inside ? 1 : 2;
+}
+
+/* False: an option that this kind does not have, or one without its value. */
+static bool take_words(const struct kind *k, struct cli *c, struct check *check)
+{
+	size_t kept = 1, taken = 1;
+
+	for (size_t i = 1; i < c->arg_count; i += taken) {
+		taken = 1;
+		if (bytes_starts(bytes_of_text(c->args[i]), BYTES("--")))
+			taken = take_option(k, check, c->args + i, c->arg_count - i);
+		else
+			c->args[kept++] = c->args[i];
+		if (taken == 0)
+			return false;
+	}
+	check->args = c->args + 1;
+	check->arg_count = kept - 1;
+	return true;
+}
+
+static enum result prepare(struct check *check, struct why *why)
+{
+	const char *now = check_option(check, "--now"), *dns = check_option(check, "--dns");
+	uint64_t seconds;
+
+	check->now = clock_now();
+	if (now && bytes_to_u64(bytes_of_text(now), UINT32_MAX, &seconds) != OK)
+		return why_set(why, INVALID, "--now %.40s is not seconds since 1970", now);
+	if (now)
+		check->now = (time_ms)seconds * 1000;
+	return dns ? check_dns_open(dns, &check->dns, why) : OK;
+}
+
 static enum result judge(const struct kind *k, struct check *check, struct buf *out,
                          struct why *why)
 {
 	struct sandbox_report report;
 	struct buf in = {0};
-	enum result r = sandbox_enter(&(struct sandbox){0}, &report, why);
+	enum result r = prepare(check, why);
 
 	if (r == OK)
+		r = sandbox_enter(&(struct sandbox){0}, &report, why);
+	if (r == OK && k->reads)
 		r = read_stdin(&in, why);
 	check->in = buf_bytes(&in);
 	if (r == OK)
 		r = k->run(check, out, why);
 	buf_done(&in);
+	check_dns_close(&check->dns);
 	return r;
 }
 
 int cli_check(struct cli *c)
 {
 	const struct kind *k = find_kind(c->args[0]);
-	struct check check = {.args = c->args + 1, .arg_count = c->arg_count - 1};
+	struct check check = {0};
 	struct buf out = {0};
 	struct why why = {0};
 	enum result r;
 
 	if (!k)
+		return cli_say_usage(c->command, "no such KIND; hikyaku check --help lists them");
+	if (!take_words(k, c, &check))
 		return cli_say_usage(c->command,
-		                     "no such KIND; there are mime, charset and bounce");
+		                     *k->options
+		                             ? arena_printf(&c->arena, "options of check %s: %s%c",
+		                                            k->name, k->options, 0)
+		                                       .ptr
+		                             : "that KIND has no options");
 	if (check.arg_count != (*k->args ? 1 : 0))
 		return cli_say_usage(c->command,
 		                     *k->args ? "that KIND takes a NAME" : "that is too much");

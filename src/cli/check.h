@@ -1,15 +1,30 @@
 /* `hikyaku check KIND`: the judgement of one thing, for operators and tests alike. cli/check.c has the table of kinds; it
- * reads stdin, after the process has locked itself like mx. A kind is a pure function. */
+ * reads stdin, after the process has locked itself like mx; a DNS socket, where --dns names a server, is opened before. A kind
+ * is a pure function, over facts where it needs the DNS. */
 #ifndef CLI_CHECK_H
 #define CLI_CHECK_H
 
 #include "base/buf.h"
+#include "base/time.h"
+#include "cli/check_dns.h"
+
+enum { CHECK_OPTIONS = 16 };
 
 struct check {
-	struct bytes in;         /* all of stdin */
-	const char *const *args; /* after KIND */
+	struct bytes in;         /* all of stdin; empty where the kind does not read it */
+	const char *const *args; /* after KIND, options taken out */
 	size_t arg_count;
+	struct check_option {
+		struct bytes name; /* "--dns" */
+		const char *value;
+	} options[CHECK_OPTIONS];
+	size_t option_count;
+	struct check_dns *dns; /* --dns; NULL: none was named */
+	time_ms now;           /* --now, in seconds there; or the clock */
 };
+
+/* The last one's value; NULL: it was not given. */
+const char *check_option(const struct check *c, const char *name);
 
 /* Appends what is printed, one result a line. OK: judged (exit 0). */
 typedef enum result check_function(const struct check *c, struct buf *out, struct why *why);

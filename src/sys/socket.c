@@ -193,6 +193,23 @@ enum result socket_connect(const struct ip *ip, uint16_t port, int *ret_fd, stru
 	return r;
 }
 
+enum result socket_connect_datagram(const struct ip *ip, uint16_t port, int *ret_fd,
+                                    struct why *why)
+{
+	union address a;
+	socklen_t len = to_address(ip, port, &a);
+	int fd = socket(a.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	enum result r;
+
+	if (fd >= 0 && connect(fd, &a.any, len) == 0) {
+		*ret_fd = fd;
+		return OK;
+	}
+	r = failed_at(why, "ask", ip, port);
+	socket_close(&fd);
+	return r;
+}
+
 static enum result connect_failed(struct why *why, int error)
 {
 	return why_set(why,

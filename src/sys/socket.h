@@ -31,6 +31,9 @@ enum result socket_peer_uid(int fd, unsigned *ret_uid) MUST_USE;
 /* For the command line and tests: blocking descriptors. */
 enum result socket_connect(const struct ip *ip, uint16_t port, int *ret_fd,
                            struct why *why) MUST_USE;
+/* UDP: a question is what socket_write() sends, an answer what socket_read() gets, from that peer only. Non-blocking. */
+enum result socket_connect_datagram(const struct ip *ip, uint16_t port, int *ret_fd,
+                                    struct why *why) MUST_USE;
 /* The other way: begins to connect and does not wait; wait until it is writable, then ask how it went. source: the address to
  * connect from, NULL: any. Results of both: OK; UNAVAILABLE: (begin) never, (end) not decided yet; DENIED: refused; NOT_FOUND:
  * there is no way there from here (no route, no such family, the source is not ours); LOST: silence; FAILED: anything else. */
