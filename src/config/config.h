@@ -45,7 +45,8 @@ struct config_prefixes {
 
 typedef bool config_flag;
 typedef uint64_t config_number;
-typedef uint64_t config_size; /* octets */
+typedef uint64_t config_points; /* hundredths of a point */
+typedef uint64_t config_size;   /* octets */
 typedef time_ms config_duration;
 typedef struct bytes config_text;
 typedef unsigned config_choice; /* position among the accepted words */
@@ -121,6 +122,23 @@ struct config_origin {
 	struct bytes helo;           /* empty: hostname */
 };
 
+/* ---- judging mail that comes in ---- */
+
+enum config_own_domain {
+	CONFIG_OWN_DOMAIN_OFF,
+	CONFIG_OWN_DOMAIN_SCORE,
+	CONFIG_OWN_DOMAIN_JUNK,
+	CONFIG_OWN_DOMAIN_REFUSE
+};
+
+/* `judge-for NAME { for DOMAIN-or-address ...  junk P  refuse P }`: other thresholds for these recipients. Of several that
+ * name a recipient the one with its address counts, then the one with its domain, then as written. */
+struct config_judge {
+	struct bytes name;
+	struct config_words recipients; /* canonical domains, ".domain", or canonical addresses */
+	config_points junk, refuse;     /* 0: never; default: the section judge's */
+};
+
 /* etc/tls/NAME.pem: the chain, as the file has it. keys/tls/NAME.key is keeper's. */
 struct config_certificate {
 	struct bytes name;
@@ -151,6 +169,8 @@ struct config {
 	size_t smarthost_count;
 	struct config_origin *origins;
 	size_t origin_count;
+	struct config_judge *judges;
+	size_t judge_count;
 	struct arena arena;
 };
 
@@ -245,6 +265,12 @@ const struct config_smarthost *config_smarthost_for(const struct config *c, stru
 const struct config_smarthost *config_smarthost_named(const struct config *c, struct bytes name);
 /* The source for this sender. NULL: any address, hostname. */
 const struct config_origin *config_origin_for(const struct config *c, struct bytes sender);
+
+/* ---- what a recipient's mail may score ---- */
+
+/* Hundredths; 0: never. rcpt is canonical. */
+void config_judge_for(const struct config *c, struct bytes rcpt, uint64_t *ret_junk,
+                      uint64_t *ret_refuse);
 
 /* ---- where one recipient leads (store, ROUTE) ----
  *

@@ -8,6 +8,7 @@
 enum option_type {
 	TYPE_flag,
 	TYPE_number,
+	TYPE_points,
 	TYPE_size,
 	TYPE_duration,
 	TYPE_text,
@@ -117,6 +118,7 @@ const char *option_nearest_section(struct bytes section)
 	nearer(section, "listener", &best, &found);
 	nearer(section, "route", &best, &found);
 	nearer(section, "source", &best, &found);
+	nearer(section, "judge-for", &best, &found);
 	for (size_t i = 0; i < OPTION_COUNT; i++)
 		nearer(section, options[i].info.section, &best, &found);
 	return found;
@@ -154,9 +156,36 @@ static void print_unit(uint64_t value, const struct unit *units, size_t count, s
 	           units[best].name);
 }
 
+/* Hundredths as people write them: 5.0, 12.25. */
+static void print_points(uint64_t value, struct buf *out)
+{
+	if (value % 10)
+		buf_printf(out, "%llu.%02u", (unsigned long long)(value / 100),
+		           (unsigned)(value % 100));
+	else
+		buf_printf(out, "%llu.%u", (unsigned long long)(value / 100),
+		           (unsigned)(value % 100 / 10));
+}
+
+bool option_points_parse(struct bytes word, uint64_t *ret)
+{
+	size_t dot = bytes_find_char(word, '.');
+	struct bytes rest = dot == BYTES_NONE ? (struct bytes){0} : bytes_skip(word, dot + 1);
+	uint64_t whole, part = 0;
+
+	if (bytes_to_u64(bytes_first(word, dot), 1000000, &whole) != OK || rest.len > 2)
+		return false;
+	if (dot != BYTES_NONE && bytes_to_u64(rest, 99, &part) != OK)
+		return false;
+	*ret = whole * 100 + (rest.len == 1 ? part * 10 : part);
+	return true;
+}
+
 static void print_number(const struct option *o, uint64_t value, struct buf *out)
 {
-	if (o->type == TYPE_size)
+	if (o->type == TYPE_points)
+		print_points(value, out);
+	else if (o->type == TYPE_size)
 		print_unit(value, size_units, SIZE_UNITS, out);
 	else if (o->type == TYPE_duration)
 		print_unit(value, duration_units, DURATION_UNITS, out);
@@ -166,6 +195,8 @@ static void print_number(const struct option *o, uint64_t value, struct buf *out
 
 static bool parse_number(const struct option *o, struct bytes word, uint64_t *ret)
 {
+	if (o->type == TYPE_points)
+		return option_points_parse(word, ret);
 	if (o->type == TYPE_size)
 		return parse_unit(word, size_units, SIZE_UNITS, ret);
 	if (o->type == TYPE_duration)
@@ -466,6 +497,7 @@ void config_option_value(const struct config *c, size_t nth, struct buf *out)
 	switch (o->type) {
 	case TYPE_flag: buf_append_text(out, *(const bool *)at ? "on" : "off"); break;
 	case TYPE_number:
+	case TYPE_points:
 	case TYPE_size: print_number(o, *(const uint64_t *)at, out); break;
 	case TYPE_duration: print_number(o, (uint64_t) * (const time_ms *)at, out); break;
 	case TYPE_text:
@@ -560,6 +592,7 @@ void option_encode(const struct config *c, size_t nth, struct buf *out)
 	switch (o->type) {
 	case TYPE_flag: buf_u8(out, *(const bool *)at); break;
 	case TYPE_number:
+	case TYPE_points:
 	case TYPE_size: buf_u64(out, *(const uint64_t *)at); break;
 	case TYPE_duration: buf_u64(out, (uint64_t) * (const time_ms *)at); break;
 	case TYPE_text: buf_block(out, *(const struct bytes *)at); break;
@@ -600,6 +633,7 @@ void option_decode(struct config *c, size_t nth, struct wire *w)
 	switch (o->type) {
 	case TYPE_flag: *(bool *)at = wire_u8(w) != 0; break;
 	case TYPE_number:
+	case TYPE_points:
 	case TYPE_size: *(uint64_t *)at = number_decode(o, w); break;
 	case TYPE_duration: *(time_ms *)at = (time_ms)number_decode(o, w); break;
 	case TYPE_text: *(struct bytes *)at = arena_copy(&c->arena, wire_block(w)); break;

@@ -26,6 +26,9 @@ enum result option_set(struct config *c, size_t nth, const struct bytes *values,
 
 bool option_is_list(size_t nth);
 
+/* "5", "4.5", "12.25": hundredths. False: it is none. */
+bool option_points_parse(struct bytes word, uint64_t *ret);
+
 void option_encode(const struct config *c, size_t nth, struct buf *out);
 void option_decode(struct config *c, size_t nth, struct wire *w); /* w->bad when out of range */
 

@@ -2,6 +2,7 @@
  * files, which need to know the domains. */
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/judging.h"
 #include "config/option.h"
 #include "config/resolver.h"
 #include "config/sending.h"
@@ -261,6 +262,8 @@ static enum result parse_statements(struct parser *p)
 			r = sending_parse_route(p->config, &p->syntax, &s, p->why);
 		else if (bytes_equal(s.key, BYTES("source")))
 			r = sending_parse_source(p->config, &p->syntax, &s, p->why);
+		else if (bytes_equal(s.key, BYTES("judge-for")))
+			r = judging_parse(p->config, &p->syntax, &s, p->why);
 		else
 			r = parse_section(p, &s);
 		if (r != OK)
@@ -349,6 +352,11 @@ static enum result check_sending(struct parser *p)
 	return sending_check(p->config, line_of(p, "carry", "fallback-route"), p->why);
 }
 
+static enum result check_judging(struct parser *p)
+{
+	return judging_check(p->config, line_of(p, "judge", "refuse"), p->why);
+}
+
 static enum result check_resolver(struct parser *p)
 {
 	const char *key;
@@ -364,7 +372,7 @@ typedef enum result check_function(struct parser *p);
 
 static check_function *const checks[] = {check_domains,   check_hostname, check_postmaster,
                                          check_separator, check_queue,    check_sending,
-                                         check_resolver};
+                                         check_resolver,  check_judging};
 
 static enum result parse_conf(struct parser *p, struct bytes text)
 {
