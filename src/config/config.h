@@ -139,6 +139,26 @@ struct config_judge {
 	config_points junk, refuse;     /* 0: never; default: the section judge's */
 };
 
+/* ---- telling the operator ---- */
+
+enum config_alarm_way {
+	CONFIG_ALARM_NONE,
+	CONFIG_ALARM_WEBHOOK,
+	CONFIG_ALARM_MAIL,
+	CONFIG_ALARM_COLLECT /* `hikyaku alarms run` fetches it */
+};
+
+/* `alarm NAME { webhook URL | mail ADDRESS | collect  language en|ja }`: each incident is told there. What a webhook's requests are
+ * signed with is keys/alarm/NAME (keeper's). */
+struct config_alarm {
+	struct bytes name;
+	enum config_alarm_way way;
+	struct bytes target; /* the URL, or the address */
+	struct bytes host;   /* the URL's: a name, or an IPv4 address */
+	uint16_t port;
+	bool japanese;
+};
+
 /* etc/tls/NAME.pem: the chain, as the file has it. keys/tls/NAME.key is keeper's. */
 struct config_certificate {
 	struct bytes name;
@@ -171,6 +191,8 @@ struct config {
 	size_t origin_count;
 	struct config_judge *judges;
 	size_t judge_count;
+	struct config_alarm *alarms;
+	size_t alarm_count;
 	struct arena arena;
 };
 
@@ -263,6 +285,8 @@ const struct config_smarthost *config_smarthost_for(const struct config *c, stru
                                                     struct bytes destination);
 /* NULL: no such route. */
 const struct config_smarthost *config_smarthost_named(const struct config *c, struct bytes name);
+/* NULL: there is none of this name. */
+const struct config_alarm *config_alarm_named(const struct config *c, struct bytes name);
 /* The source for this sender. NULL: any address, hostname. */
 const struct config_origin *config_origin_for(const struct config *c, struct bytes sender);
 

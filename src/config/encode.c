@@ -8,9 +8,10 @@
  *	u32 aliases: block key, u32 line, u32 targets: block
  *	u32 dot files: block account, block extension, block file, u32 lines: u8 kind, block value, u32 line
  *	u32 users: u32 uid, block name
- *	smarthosts and origins (config/sending.c), thresholds (config/judging.c)
+ *	smarthosts and origins (config/sending.c), thresholds (config/judging.c), alarms (config/alarms.c)
  */
 #include "base/memory.h"
+#include "config/alarms.h"
 #include "config/judging.h"
 #include "config/option.h"
 #include "config/sending.h"
@@ -95,6 +96,7 @@ void config_encode(const struct config *c, struct buf *out)
 	encode_users(c, out);
 	sending_encode(c, out);
 	judging_encode(c, out);
+	alarms_encode(c, out);
 }
 
 /* ---- back ---- */
@@ -247,6 +249,7 @@ static void decode_all(struct decoder *d)
 	decode_users(d);
 	sending_decode(d->config, &d->wire);
 	judging_decode(d->config, &d->wire);
+	alarms_decode(d->config, &d->wire);
 	if (d->wire.rest.len > 0)
 		d->wire.bad = true;
 	for (size_t i = 0; i < d->config->domains.count; i++)

@@ -2,6 +2,7 @@
  * files, which need to know the domains. */
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/alarms.h"
 #include "config/judging.h"
 #include "config/option.h"
 #include "config/resolver.h"
@@ -264,6 +265,8 @@ static enum result parse_statements(struct parser *p)
 			r = sending_parse_source(p->config, &p->syntax, &s, p->why);
 		else if (bytes_equal(s.key, BYTES("judge-for")))
 			r = judging_parse(p->config, &p->syntax, &s, p->why);
+		else if (bytes_equal(s.key, BYTES("alarm")))
+			r = alarms_parse(p->config, &p->syntax, &s, p->why);
 		else
 			r = parse_section(p, &s);
 		if (r != OK)
