@@ -163,6 +163,15 @@ bool facts_answer(struct facts *f, const struct answer *a)
 	return false;
 }
 
+void facts_give_up(struct facts *f, struct bytes reason)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		if (f->facts[i]->state != FACT_KNOWN)
+			learn(f, f->facts[i],
+			      &(struct answer_resolve){.status = FACT_FAILED, .reason = reason});
+	}
+}
+
 void facts_add(struct facts *f, struct bytes name, uint16_t type, const struct answer_resolve *a)
 {
 	struct fact *x = find(f, name, type);

@@ -42,6 +42,8 @@ void facts_asked(struct facts *f, uint32_t number);
 bool facts_again(struct facts *f, uint32_t number);
 /* An answer to RESOLVE. Not OK: FACT_FAILED. False: nobody asked that. */
 bool facts_answer(struct facts *f, const struct answer *a);
+/* Nobody waits any longer: what is not known is FACT_FAILED. Answers that come late are nobody's. */
+void facts_give_up(struct facts *f, struct bytes reason);
 /* For tests: a fact without an ask. */
 void facts_add(struct facts *f, struct bytes name, uint16_t type, const struct answer_resolve *a);
 
