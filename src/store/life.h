@@ -92,7 +92,7 @@ void networks_forget(struct store *s);              /* those in memory */
 void sending_gone(struct store *s, uint64_t owner); /* an account is gone: apply */
 void sending_done(struct store *s);
 
-job_function run_sender, run_incident, run_ledger;
+job_function run_sender, run_incident, run_ledger, run_judged;
 job_function admin_sending, admin_incidents, admin_incident_show, admin_incident_close,
         admin_incident_ack, admin_trace;
 
@@ -124,7 +124,8 @@ struct ledger_event {
 	struct bytes ip;                       /* 16 octets of struct ip, or empty */
 	struct bytes sender, rcpt, message_id; /* rcpt: one, or several separated by blanks */
 	struct bytes text; /* key=value words; a value with blanks in double quotes */
-	int64_t at;        /* 0: now */
+	int64_t at;         /* 0: now */
+	uint64_t judgement; /* found by its short id, too (store/escrow.h); 0: none */
 };
 
 /* A writing job's: written down when (and only if) the job is durable. Everything is copied. */

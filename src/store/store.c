@@ -1,6 +1,8 @@
 /* Opening, and the table ask -> function. */
 #include <stdio.h>
 
+#include "store/escrow.h"
+#include "store/ban.h"
 #include "store/life.h"
 
 static const char index_name[] = "index.db";
@@ -26,6 +28,7 @@ static const struct verb verbs[ASK_COUNT] = {
         [ASK_ROUTE] = {WAY_HERE, false, run_route},
         [ASK_SPOOL] = {WAY_HERE, false, run_spool},
         [ASK_SPOOL_DROP] = {WAY_HERE, false, run_spool_drop},
+        [ASK_JUDGED] = {WAY_HERE, false, run_judged},
         [ASK_COMMIT] = {WAY_WRITE, false, run_commit},
         [ASK_COMMITTED] = {WAY_HERE, false, run_committed},
         [ASK_MAILBOXES] = {WAY_HERE, true, run_mailboxes},
@@ -64,6 +67,8 @@ static const struct verb verbs[ASK_COUNT] = {
         [ASK_TLSRPT_DONE] = {WAY_WRITE, false, run_tlsrpt_done},
         [ASK_INCIDENT] = {WAY_WRITE, false, run_incident},
         [ASK_LEDGER] = {WAY_HERE, false, run_ledger},
+        [ASK_BANNED] = {WAY_HERE, false, run_banned},
+        [ASK_OFFENCE] = {WAY_HERE, false, run_offence},
 };
 
 /* ---- being asked ---- */
@@ -339,6 +344,7 @@ void store_tick(struct store *s, time_ms now)
 	store_hold(s);
 	s->now = now;
 	queue_tick(s);
+	bans_tick(s);
 	store_let(s);
 }
 
@@ -522,6 +528,7 @@ static void close_all(struct store *s)
 	state_done(s);
 	queue_done(s);
 	incident_done(s);
+	bans_done(s);
 	sending_done(s);
 	blob_log_free(&s->log);
 	db_free(&s->db);
@@ -629,7 +636,9 @@ enum result store_open(struct file_system *fs, const struct store_options *o, ti
 	report->accounts = s->accounts.count;
 	report->mailboxes = s->mailboxes.count;
 	incident_begin(s);
+	bans_begin(s);
 	queue_open(s);
+	escrow_begin(s);
 	for (unsigned state = 0; state < ENTRY_STATES; state++)
 		report->entries += queue_count(s, state);
 	report->mails = count_of(s, "SELECT COUNT(*) FROM mail INDEXED BY mail_segment");
@@ -660,6 +669,7 @@ void store_free(struct store **store)
 	drop_jobs(s, &s->done);
 	drop_jobs(s, &s->traces);
 	ledger_free(s);
+	judgements_done(s);
 	db_free(&s->ledger_reader.db);
 	buf_done(&s->ledger_reader.buf);
 	for (size_t at = 0; (e = map_each(&s->sessions, &at)); at = 0)

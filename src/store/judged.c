@@ -1,0 +1,36 @@
+/* JUDGED: what the checks said of a mail. Nobody waits for the disk here: the answer comes from memory, and everything that is
+ * to be kept is noted beside it. */
+#include "policy/evidence.h"
+#include "store/escrow.h"
+#include "store/life.h"
+
+static struct judgement judgement_of(const struct ask_judged *a, enum judge_action action)
+{
+	return (struct judgement){.stage = a->stage,
+	                          .action = (uint8_t)action,
+	                          .score = a->score,
+	                          .known = a->known,
+	                          .ip = a->ip,
+	                          .helo = a->helo,
+	                          .ptr = a->ptr,
+	                          .sender = a->sender,
+	                          .from = a->from,
+	                          .domain = a->domain,
+	                          .evidence = a->evidence};
+}
+
+enum result run_judged(struct store *s, struct job *j, struct why *why)
+{
+	const struct ask_judged *a = &j->ask.judged;
+	struct answer_judged *ret = &j->answer.judged;
+	char id[JUDGEMENT_ID + 1];
+	struct judgement judgement;
+
+	if (a->action >= JUDGE_ACTIONS || a->stage > 1)
+		return why_set(why, INVALID, "that is no judgement");
+	ret->action = a->action;
+	judgement = judgement_of(a, (enum judge_action)ret->action);
+	ret->judgement = judgement_keep(s, &judgement, id);
+	ret->id = arena_copy(&j->arena, bytes_of_text(id));
+	return OK;
+}
