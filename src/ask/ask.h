@@ -267,6 +267,14 @@ enum admin_verb {
 	ADMIN_INCIDENT_ACK,   /* number: its id; value: by whom */
 	ADMIN_TRACE, /* subject: an address, Message-ID, queue id, or text to find these in; number: cursor */
 	ADMIN_SENDING, /* rows: one an account or uid: what it sent in the last hour and day, its limits */
+	ADMIN_BANS,    /* rows: bans; value "all": those that are over, too */
+	ADMIN_BAN_WHY,  /* subject: an address or network; rows: all that is known of it */
+	ADMIN_BAN_LIFT, /* subject: the same, or empty: all */
+	ADMIN_BAN_ADD,  /* subject: the same; value: why; number: for how long, ms; 0: for the longest time */
+	ADMIN_BAN_DRILL, /* the whole way with an address that nobody has (RFC 5737), then undone; rows: what happened */
+	ADMIN_BAN_JAIL, /* a jail's report; subject: its name; value: block example, then 16 octets of struct ip each: offences;
+	                 * number: lines << 32 | suspicious, since the last report */
+	ADMIN_JAILS,    /* rows: one a jail */
 };
 
 /* ---- codec and table ---- */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "store/ban.h"
 #include "store/life.h"
 
 enum { ROWS_MAX = LIMIT_LIST - 4096 };
@@ -64,6 +65,7 @@ static enum result admin_status(struct store *s, struct job *j, struct why *why)
 	              (json_int_t)s->spool_octets);
 	json_object_set_new(o, "incidents", json_integer((json_int_t)s->incidents.count));
 	ledger_status(s, o);
+	bans_status(s, o);
 	admin_row(&rows, o);
 	admin_rows_done(j, &rows);
 	return OK;
@@ -237,6 +239,13 @@ static const struct {
         [ADMIN_INCIDENT_ACK] = {ADMIN_WRITE, admin_incident_ack},
         [ADMIN_SENDING] = {ADMIN_READ, admin_sending},
         [ADMIN_TRACE] = {ADMIN_HERE, admin_trace},
+        [ADMIN_BANS] = {ADMIN_HERE, admin_bans},
+        [ADMIN_BAN_WHY] = {ADMIN_HERE, admin_ban_why},
+        [ADMIN_BAN_LIFT] = {ADMIN_WRITE, admin_ban_lift},
+        [ADMIN_BAN_ADD] = {ADMIN_WRITE, admin_ban_add},
+        [ADMIN_BAN_DRILL] = {ADMIN_HERE, admin_ban_drill},
+        [ADMIN_BAN_JAIL] = {ADMIN_WRITE, admin_ban_jail},
+        [ADMIN_JAILS] = {ADMIN_READ, admin_jails},
 };
 
 enum result run_admin(struct store *s, struct job *j, struct why *why)

@@ -3,12 +3,15 @@
  * effect, replay repeats it. */
 #include <string.h>
 
+#include "store/escrow.h"
+#include "store/alarm.h"
+#include "store/ban.h"
 #include "store/life.h"
 #include "store/queue.h"
 
-enum { SCHEMA = 3 }; /* raise it with any change below: the index is then made anew from the log */
+enum { SCHEMA = 4 }; /* raise it with any change below: the index is then made anew from the log */
 
-#define SCHEMA_TEXT "3"
+#define SCHEMA_TEXT "4"
 
 static const char schema[] =
         "CREATE TABLE meta(id INTEGER PRIMARY KEY, lsn, segment, offset,"
@@ -35,7 +38,7 @@ static const char schema[] =
         "CREATE TABLE segment(id INTEGER PRIMARY KEY, live);"
         /* what is known beside mail: store/life.h */
         "CREATE TABLE incident(id INTEGER PRIMARY KEY, kind, key BLOB, facts BLOB, since, last,"
-        " until, count, relapses, acked_at, acked_by BLOB);"
+        " until, count, relapses, acked_at, acked_by BLOB, said);"
         "CREATE INDEX incident_key ON incident(kind, key);"
         "CREATE TABLE sent(owner, at, messages, recipients, fresh, unknown, results,"
         " PRIMARY KEY(owner, at)) WITHOUT ROWID;"
@@ -52,12 +55,24 @@ static const char schema[] =
         " details BLOB, sessions,"
         " PRIMARY KEY(domain, day, policy, result, mx, ip, details, string)) WITHOUT ROWID;"
         "CREATE INDEX tls_result_day ON tls_result(day);"
+        /* who is kept out: store/ban.c */
+        "CREATE TABLE ban(network BLOB, bits, reason, level, since, until, detail BLOB,"
+        " PRIMARY KEY(network, bits)) WITHOUT ROWID;"
+        "CREATE TABLE jail(name BLOB PRIMARY KEY, since, last, lines, suspicious, matched,"
+        " last_match, example BLOB) WITHOUT ROWID;"
+        "CREATE TABLE alarm(id INTEGER PRIMARY KEY, channel BLOB, incident, event, at, due, tries,"
+        " failed BLOB);"
+        "CREATE INDEX alarm_channel ON alarm(channel, id);"
+        "CREATE TABLE rhythm(key BLOB PRIMARY KEY, record BLOB, last, due) WITHOUT ROWID;"
+        "CREATE INDEX rhythm_due ON rhythm(due);"
         "PRAGMA user_version=" SCHEMA_TEXT ";";
 
 enum result schema_make(struct db *db, struct why *why)
 {
 	enum result result = db_run(db, queue_schema, why);
 
+	if (result == OK)
+		result = db_run(db, escrow_schema, why);
 	return result == OK ? db_run(db, schema, why) : result;
 }
 
@@ -567,9 +582,20 @@ enum result change_apply(struct store *s, const struct change *c, const struct b
 	case CHANGE_CORRESPONDENTS_GONE:
 		return correspondents_gone_apply(s, &c->correspondents_gone);
 	case CHANGE_NETWORK: return network_apply(s, &c->network);
+	case CHANGE_ESCROW: return escrow_apply(s, &c->escrow);
+	case CHANGE_ESCROW_GONE: return escrow_gone_apply(s, &c->escrow_gone);
+	case CHANGE_ESCROW_ORDER: return escrow_order_apply(s, &c->escrow_order);
+	case CHANGE_ESCROW_ORDER_GONE: return escrow_order_gone_apply(s, &c->escrow_order_gone);
 	case CHANGE_STS_POLICY: return sts_policy_apply(s, &c->sts_policy);
 	case CHANGE_TLS_RESULT: return tls_result_apply(s, &c->tls_result);
 	case CHANGE_TLS_RESULTS_GONE: return tls_results_gone_apply(s, &c->tls_results_gone);
+	case CHANGE_BAN: return ban_apply(s, &c->ban);
+	case CHANGE_BANS_GONE: return bans_gone_apply(s, &c->bans_gone);
+	case CHANGE_JAIL: return jail_apply(s, &c->jail);
+	case CHANGE_ALARM: return alarm_apply(s, &c->alarm);
+	case CHANGE_ALARM_GONE: return alarm_gone_apply(s, &c->alarm_gone);
+	case CHANGE_RHYTHM: return rhythm_apply(s, &c->rhythm);
+	case CHANGE_RHYTHM_GONE: return rhythm_gone_apply(s, &c->rhythm_gone);
 	case CHANGE_NONE: break;
 	}
 	return why_set(why, DAMAGED, "an effect of unknown kind %d", (int)c->kind);

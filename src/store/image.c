@@ -183,6 +183,31 @@ static void row_sent(struct db_query *q, struct change *c)
 	                               (uint32_t)db_u64(q, 6)};
 }
 
+static void row_ban(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_BAN;
+	c->ban = (struct change_ban){.network = db_bytes(q, 0),
+	                             .bits = (uint8_t)db_u64(q, 1),
+	                             .reason = (uint8_t)db_u64(q, 2),
+	                             .level = (uint32_t)db_u64(q, 3),
+	                             .since = db_i64(q, 4),
+	                             .until = db_i64(q, 5),
+	                             .detail = db_bytes(q, 6)};
+}
+
+static void row_jail(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_JAIL;
+	c->jail = (struct change_jail){.name = db_bytes(q, 0),
+	                               .since = db_i64(q, 1),
+	                               .last = db_i64(q, 2),
+	                               .lines = db_u64(q, 3),
+	                               .suspicious = db_u64(q, 4),
+	                               .matched = db_u64(q, 5),
+	                               .last_match = db_i64(q, 6),
+	                               .example = db_bytes(q, 7)};
+}
+
 static void row_sent_day(struct db_query *q, struct change *c)
 {
 	row_sent(q, c);
@@ -230,6 +255,60 @@ static void row_tls_result(struct db_query *q, struct change *c)
 	                                           .sessions = db_u64(q, 8)};
 }
 
+static void row_escrow(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_ESCROW;
+	c->escrow = (struct change_escrow){.mail = db_u64(q, 0),
+	                                   .judgement = db_u64(q, 1),
+	                                   .at = db_i64(q, 2),
+	                                   .size = db_u64(q, 3),
+	                                   .sender = db_bytes(q, 4),
+	                                   .rcpts = db_bytes(q, 5),
+	                                   .released = db_bytes(q, 6),
+	                                   .envid = db_bytes(q, 7),
+	                                   .ret = (uint8_t)db_u64(q, 8),
+	                                   .options = (uint8_t)db_u64(q, 9),
+	                                   .body = (uint8_t)db_u64(q, 10),
+	                                   .ip = db_bytes(q, 11),
+	                                   .helo = db_bytes(q, 12),
+	                                   .ptr = db_bytes(q, 13),
+	                                   .from = db_bytes(q, 14),
+	                                   .domain = db_bytes(q, 15),
+	                                   .score = (uint32_t)db_u64(q, 16),
+	                                   .known = (uint32_t)db_u64(q, 17),
+	                                   .checks = db_bytes(q, 18),
+	                                   .evidence = db_bytes(q, 19),
+	                                   .released_at = db_i64(q, 20),
+	                                   .by = db_bytes(q, 21),
+	                                   .message_id = db_bytes(q, 22)};
+}
+
+static void row_escrow_order(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_ESCROW_ORDER;
+	c->escrow_order = (struct change_escrow_order){db_bytes(q, 0), db_i64(q, 1), db_u64(q, 2)};
+}
+
+static void row_alarm(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_ALARM;
+	c->alarm = (struct change_alarm){.id = db_u64(q, 0),
+	                                 .channel = db_bytes(q, 1),
+	                                 .incident = db_u64(q, 2),
+	                                 .event = (uint8_t)db_u64(q, 3),
+	                                 .at = db_i64(q, 4),
+	                                 .due = db_i64(q, 5),
+	                                 .tries = (uint32_t)db_u64(q, 6),
+	                                 .failed = db_bytes(q, 7)};
+}
+
+static void row_rhythm(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_RHYTHM;
+	c->rhythm = (struct change_rhythm){db_bytes(q, 0), db_bytes(q, 1), db_i64(q, 2),
+	                                   db_i64(q, 3)};
+}
+
 static void row_key(struct db_query *q, struct change *c)
 {
 	c->kind = CHANGE_KEY;
@@ -267,8 +346,17 @@ static const struct {
          row_destination},
         {"SELECT mail, account FROM delivered ORDER BY mail, account", row_delivered},
         {"SELECT key, mail, uidvalidity, uid, at FROM answer ORDER BY seq", row_key},
+        {"SELECT mail, judgement, at, size, sender, rcpts, released, envid, ret, options, body, ip,"
+         " helo, ptr, sent_as, domain, score, known, checks, evidence, released_at, by, message_id"
+         " FROM escrow ORDER BY mail",
+         row_escrow},
+        {"SELECT name, since, after FROM escrow_order ORDER BY name", row_escrow_order},
         {MAILBOX_COLUMNS " ", row_mailbox},
-        {"SELECT id, kind, key, facts, since, last, until, count, relapses, acked_at, acked_by"
+        {"SELECT id, channel, incident, event, at, due, tries, failed FROM alarm ORDER BY id",
+         row_alarm},
+        {"SELECT key, record, last, due FROM rhythm ORDER BY key", row_rhythm},
+        {"SELECT id, kind, key, facts, since, last, until, count, relapses, acked_at, acked_by,"
+         " said"
          " FROM incident ORDER BY id",
          row_incident},
         {"SELECT owner, at, messages, recipients, fresh, unknown, results FROM sent"
@@ -285,6 +373,12 @@ static const struct {
         {"SELECT domain, day, policy, result, string, mx, ip, details, sessions FROM tls_result"
          " ORDER BY domain, day, policy, result, mx, ip, details, string",
          row_tls_result},
+        {"SELECT network, bits, reason, level, since, until, detail FROM ban"
+         " ORDER BY network, bits",
+         row_ban},
+        {"SELECT name, since, last, lines, suspicious, matched, last_match, example FROM jail"
+         " ORDER BY name",
+         row_jail},
 };
 
 static bool each_row(struct each *e, const char *sql, row_function *row)

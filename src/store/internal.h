@@ -240,6 +240,20 @@ struct store {
 		uint64_t emptied_lsn;  /* an image beyond it lets them go */
 	} upkeep;
 
+	/* what was refused (store/escrow.h) */
+	struct {
+		struct map kept;  /* number: struct kept; locked */
+		struct buf order; /* numbers, the oldest first */
+		uint64_t last;
+	} judgements;
+	struct {                 /* the writer's */
+		uint64_t octets; /* kept, about */
+		bool ordered;    /* a release for a check may be under way */
+		bool forget;     /* more is to be forgotten now */
+		bool running;    /* a job for it waits */
+		time_ms forgot;
+	} escrow;
+
 	/* what is known beside mail (store/life.h) */
 	struct map incidents;            /* kind, key: struct open_incident; the open ones */
 	struct buf incidents_over;       /* numbers of those closed, for the queue */
@@ -247,6 +261,7 @@ struct store {
 	uint64_t incident_group;         /* the writer's: the last group that changed one */
 	struct map correspondent_counts; /* the writer's; owner: uint64_t, about */
 	struct map networks_seen;        /* owner, network: when it was last noted */
+	struct bans *bans;               /* store/ban.c */
 	struct ledger *ledger;           /* NULL: this store keeps none */
 	struct job_list traces;          /* TRACE asks, for the ledger's thread */
 	struct reader ledger_reader;     /* of that thread */

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "store/ban.h"
 
 enum {
 	PENDING_MAX = 8 * 1024 * 1024, /* octets that wait in memory */
@@ -48,6 +49,7 @@ static void encode(struct buf *out, const struct ledger_event *e, time_ms now)
 	buf_block(out, bytes_first(e->rcpt, RECIPIENTS_MAX));
 	buf_block(out, bytes_first(e->message_id, FIELD_MAX));
 	buf_block(out, bytes_first(e->text, TEXT_MAX));
+	buf_u64(out, e->judgement);
 	len = (uint32_t)(buf_len(out) - start - 4);
 	p = out->ptr + out->start + start;
 	for (int i = 0; i < 4; i++)
@@ -70,6 +72,7 @@ static bool decode(struct wire *all, struct ledger_event *ret)
 	ret->rcpt = wire_block(&w);
 	ret->message_id = wire_block(&w);
 	ret->text = wire_block(&w);
+	ret->judgement = wire_u64(&w);
 	return !w.bad && !all->bad;
 }
 
@@ -121,6 +124,8 @@ enum result run_ledger(struct store *s, struct job *j, struct why *why)
 	/* What became of a mail is told by the store alone: what a front says is about its sessions. */
 	if (a->reason < LEDGER_SENDER_REFUSED)
 		return why_set(why, DENIED, "this is not for that process to say");
+	if (a->reason == LEDGER_LOGIN_FAILED)
+		bans_login_failed(s);
 	ledger_put(s, &(struct ledger_event){.reason = (enum ledger_reason)a->reason,
 	                                     .mail = a->mail,
 	                                     .session = j->ask.session,
@@ -198,6 +203,8 @@ static void keys_of(struct pairs *p, const struct ledger_event *e, uint64_t id)
 		pair_add(p, ledger_key_u64(LEDGER_BY_MAIL, e->mail), id);
 	if (e->session)
 		pair_add(p, ledger_key_u64(LEDGER_BY_SESSION, e->session), id);
+	if (e->judgement)
+		pair_add(p, ledger_key_u64(LEDGER_BY_JUDGEMENT, e->judgement), id);
 	if (e->ip.len)
 		pair_add(p, ledger_key(LEDGER_BY_IP, e->ip), id);
 	if (e->sender.len)

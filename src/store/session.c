@@ -1,4 +1,5 @@
 /* Who may do what, and who wants to hear of changes. */
+#include "store/ban.h"
 #include "store/life.h"
 
 enum { RIGHT_MAILBOXES = 1, RIGHT_SENDING = 2 };
@@ -17,6 +18,7 @@ enum result run_grant(struct store *s, struct job *j, struct why *why)
 	session->account = g->rights & RIGHT_MAILBOXES ? g->account : 0;
 	session->sender = g->rights & RIGHT_SENDING ? g->account : 0;
 	sending_login(s, g->account, g->peer);
+	bans_good(s, g->peer);
 	return OK;
 }
 

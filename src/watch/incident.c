@@ -158,10 +158,16 @@ static const struct provider *provider_of(unsigned kind, struct bytes key, struc
 	return kind == INCIDENT_DOMAIN ? provider_find(incident_fact(facts, "provider")) : NULL;
 }
 
+/* Some numbers have no kind (yet): they are as unknown as those of a newer program. */
+static unsigned row_of(unsigned kind)
+{
+	return kind < INCIDENT_KINDS && incident_text_rows[kind].name ? kind : INCIDENT_NONE;
+}
+
 void incident_texts(unsigned kind, struct bytes key, struct bytes facts, bool japanese,
                     struct arena *arena, struct incident_texts *ret)
 {
-	unsigned row = kind < INCIDENT_KINDS ? kind : INCIDENT_NONE;
+	unsigned row = row_of(kind);
 	const struct incident_words *english = &incident_text_rows[row].english,
 	                            *other = &incident_text_rows[row].japanese,
 	                            *w = japanese ? other : english;
@@ -179,13 +185,13 @@ void incident_texts(unsigned kind, struct bytes key, struct bytes facts, bool ja
 
 const char *incident_kind_name(unsigned kind)
 {
-	return incident_text_rows[kind < INCIDENT_KINDS ? kind : INCIDENT_NONE].name;
+	return incident_text_rows[row_of(kind)].name;
 }
 
 unsigned incident_kind_find(struct bytes name)
 {
 	for (unsigned kind = 1; kind < INCIDENT_KINDS; kind++) {
-		if (bytes_equal(name, bytes_of_text(incident_text_rows[kind].name)))
+		if (row_of(kind) && bytes_equal(name, bytes_of_text(incident_text_rows[kind].name)))
 			return kind;
 	}
 	return INCIDENT_NONE;

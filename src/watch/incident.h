@@ -59,6 +59,27 @@ enum incident_kind {
 	/* A smarthost refuses us or our password. Key: the route's name. Facts: route, host, reply, held. */
 	INCIDENT_SMARTHOST = 9,
 
+	/* Many addresses guess passwords or recipients at once. Key: "logins". Facts: addresses, banned,
+	 * users (a few of those tried), first (an address), since. */
+	INCIDENT_GUESSING = 14,
+
+	/* A jail reads a log in which there are failures, and none of its rules ever matched. Key: the jail's
+	 * name. Facts: jail, lines, suspicious, since, example (a line that looks like a failure). */
+	INCIDENT_JAIL = 15,
+
+	/* Mail that usually comes does not come any more. Key: "pair SENDER > RECIPIENT", "list ID", "host NAME".
+	 * Facts: what (pair|list|host), from, to, last (RFC 3339), usual (the longest wait so far), silent (for how long
+	 * now), seen (how many came). */
+	INCIDENT_SILENCE = 16,
+
+	/* The operator cannot be told. Key: the alarm's name. Facts: channel, way (webhook|mail|collect), reason,
+	 * since (RFC 3339), waiting (alarms). */
+	INCIDENT_CHANNEL = 17,
+
+	/* What the DNS says of us is no longer what it said. Key: the domain, or our hostname. Facts: domain, records (what is
+	 * wrong, one after the other), count, since. */
+	INCIDENT_DRIFT = 18,
+
 	INCIDENT_KINDS
 };
 

@@ -439,6 +439,108 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                        "2. 詳しい状況: hikyaku -C {dir} queue why @{key}\n"
                                        "3. すぐに試す: hikyaku -C {dir} queue retry @{key}",
                  }},
+        [INCIDENT_SILENCE] =
+                {"silence",
+                 {
+                         .title = "[what=pair No mail from {from} to {to} any more]"
+                                  "[what=list The list {from} is silent]"
+                                  "[what=host No mail from the host {from} any more][!what No "
+                                  "mail: {key}]",
+                         .cause = "[{seen} mails came so far; ][never more than {usual} passed "
+                                  "between two of them; ][the last one came at {last}][, {silent} "
+                                  "ago]. Either nobody wrote, or something on the way is broken: "
+                                  "their server, a refusal of ours, a job that no longer runs.",
+                         .cost = "Perhaps nothing; perhaps the mail that should have come. Other "
+                                 "mail is not concerned.",
+                         .what_to_do =
+                                 "1. Was any of it refused or deferred here? hikyaku -C {dir} "
+                                 "trace [{from}][!from {key}]\n"
+                                 "2. [what=host Does its job still run, and does its mail leave "
+                                 "it?][what=list Is the list still there, and are you still a "
+                                 "member?][what=pair Ask them in another way.][!what Ask them.]\n"
+                                 "3. All is well? hikyaku -C {dir} incidents close {number}: its "
+                                 "rhythm is learnt anew.",
+                 },
+                 {
+                         .title = "[what=pair {from} から {to} へのメールが途絶えています]"
+                                  "[what=list メーリングリスト {from} が静かになりました]"
+                                  "[what=host ホスト {from} からのメールが途絶えています][!what "
+                                  "メールが途絶えています: {key}]",
+                         .cause = "[これまでに {seen} 通届き、][間隔が {usual} "
+                                  "を超えたことはありませんでした。][最後は {last} です]"
+                                  "[ ({silent}前)]。書く人がいないか、途中の何か "
+                                  "(相手のサーバー、当方の拒否、動かなくなったジョブ) "
+                                  "が壊れています。",
+                         .cost = "何も失われていないかもしれませんし、届くはずのメールが失われて"
+                                 "いるかもしれません。他のメールには影響ありません。",
+                         .what_to_do =
+                                 "1. 当方で拒否や延期がなかったか: hikyaku -C {dir} trace "
+                                 "[{from}][!from {key}]\n"
+                                 "2. [what=host ジョブが動いているか、メールが送り出されているか"
+                                 "確認する。][what=list リストがまだあるか、まだ会員か確認する。]"
+                                 "[what=pair 別の方法で相手に尋ねる。][!what 相手に尋ねる。]\n"
+                                 "3. 問題がなければ: hikyaku -C {dir} incidents close {number} "
+                                 "(間隔を学び直します)",
+                 }},
+        [INCIDENT_CHANNEL] =
+                {"channel",
+                 {
+                         .title = "Alarms do not get through: {key}",
+                         .cause = "[way=webhook The webhook of alarm {key} does not take "
+                                  "them][way=mail The mail of alarm {key} could not be handed "
+                                  "in][way=collect Nobody collects the alarms of {key} (`hikyaku "
+                                  "alarms run {key}` is not running)][!way Alarm {key} cannot be "
+                                  "reached][ since {since}][: {reason}].",
+                         .cost = "The operator is not told there[: {waiting} alarms wait]. They "
+                                 "are kept for a week and tried again by themselves. Mail is not "
+                                 "concerned.",
+                         .what_to_do = "1. See what waits and why: hikyaku -C {dir} alarms list\n"
+                                       "2. Check section `alarm {key}` in "
+                                       "etc/hikyaku.conf[way=webhook , and "
+                                       "the secret in keys/alarm/{key}]; then hikyaku -C {dir} "
+                                       "reload\n"
+                                       "3. Try it: hikyaku -C {dir} alarms test {key}",
+                 },
+                 {
+                         .title = "通知が届いていません: {key}",
+                         .cause = "[way=webhook 通知 {key} の webhook "
+                                  "が受け取りません][way=mail 通知 {key} "
+                                  "のメールを渡せません][way=collect 通知 {key} "
+                                  "を受け取るプログラム (`hikyaku alarms run {key}`) "
+                                  "が動いていません][!way 通知 {key} が届きません][ ({since} "
+                                  "から)][: {reason}]。",
+                         .cost = "この経路では管理者に知らせが届きません[ (待っている通知: "
+                                 "{waiting} 件)]。1 週間保存し、自動的に再送します。"
+                                 "メールには影響ありません。",
+                         .what_to_do = "1. 何がなぜ待っているか: hikyaku -C {dir} alarms list\n"
+                                       "2. etc/hikyaku.conf の `alarm {key}`[way=webhook と "
+                                       "keys/alarm/{key}] を確認する。その後 hikyaku -C {dir} "
+                                       "reload\n"
+                                       "3. 試す: hikyaku -C {dir} alarms test {key}",
+                 }},
+        [INCIDENT_DRIFT] =
+                {"drift",
+                 {
+                         .title = "The DNS no longer says what it should of {key}",
+                         .cause = "[{records}][!records Records that were right are missing or "
+                                  "different.]",
+                         .cost = "Others may refuse our mail or call it spam, or send their mail "
+                                 "elsewhere. Nothing is lost here.",
+                         .what_to_do = "1. What should be published, and what is: hikyaku -C {dir} "
+                                       "dns {key}\n"
+                                       "2. Mend the records where the domain's DNS is kept. This "
+                                       "closes by itself once they are right.",
+                 },
+                 {
+                         .title = "{key} の DNS の内容が正しくなくなりました",
+                         .cause = "[{records}][!records "
+                                  "正しかったレコードがなくなったか、変わっています。]",
+                         .cost = "他のサーバーに拒否されたり、迷惑メールとされたり、メールが別の"
+                                 "所に送られたりします。ここで失われるものはありません。",
+                         .what_to_do = "1. 公開すべき内容と現状: hikyaku -C {dir} dns {key}\n"
+                                       "2. ドメインの DNS "
+                                       "のレコードを直す。正しくなれば自動的に解決します。",
+                 }},
         [INCIDENT_SMARTHOST] =
                 {"smarthost",
                  {
@@ -462,5 +564,75 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                        "`route {key}` と "
                                        "keys/smarthost/{key}。その後 hikyaku -C {dir} reload\n"
                                        "2. hikyaku -C {dir} queue retry",
+                 }},
+        [INCIDENT_GUESSING] =
+                {"guessing",
+                 {
+                         .title = "Many addresses guess passwords[: {addresses}]",
+                         .cause = "[Since {since} ][!since Lately ]logins fail, and recipients are "
+                                  "tried that do not exist, from [{addresses} ]different addresses "
+                                  "at once.[ Tried were, for example: {users}.]",
+                         .cost = "Nothing yet.[ {banned} addresses are kept out.] While this "
+                                 "lasts, "
+                                 "addresses that nobody of ours ever used are banned after half as "
+                                 "many attempts. An account with a weak password may be found.",
+                         .what_to_do =
+                                 "1. Who is kept out: hikyaku -C {dir} ban list\n"
+                                 "2. Did one of them get in? hikyaku -C {dir} ban why ADDRESS "
+                                 "and hikyaku -C {dir} trace ADDRESS\n"
+                                 "3. If one of our own people is kept out: hikyaku -C {dir} "
+                                 "ban lift ADDRESS, and for good: `allow` in section `ban` of "
+                                 "etc/hikyaku.conf\n"
+                                 "It closes by itself half an hour after the last attempt.",
+                 },
+                 {
+                         .title = "多数のアドレスからパスワードが試されています[ ({addresses})]",
+                         .cause = "[{since} から、][{addresses} 個の]異なるアドレスから同時に、"
+                                  "ログインの失敗や、存在しない宛先への送信が続いています。"
+                                  "[試された名前の例: {users}]",
+                         .cost = "今のところ被害はありません。[{banned} "
+                                 "個のアドレスを締め出しました。]"
+                                 "続いている間、利用者が使ったことのないアドレスは普段の半分の回数"
+                                 "で"
+                                 "締め出されます。弱いパスワードは見つけられるおそれがあります。",
+                         .what_to_do = "1. 締め出し中のアドレス: hikyaku -C {dir} ban list\n"
+                                       "2. 侵入されていないか: hikyaku -C {dir} ban why アドレス、"
+                                       "hikyaku -C {dir} trace アドレス\n"
+                                       "3. 利用者が締め出された場合: hikyaku -C {dir} ban lift "
+                                       "アドレス。以後も除外するには etc/hikyaku.conf の `ban` "
+                                       "セクションの `allow`\n"
+                                       "最後の試行から 30 分で自動的に終了します。",
+                 }},
+        [INCIDENT_JAIL] =
+                {"jail",
+                 {
+                         .title = "Ban rules of {key} are dead: failures are seen, nothing ever "
+                                  "matched",
+                         .cause = "[{lines} lines were read. ][{suspicious} of them look like "
+                                  "failures][!suspicious Failures were seen], and none was counted "
+                                  "against anybody.[ For example:\n    {example}]",
+                         .cost = "Whoever attacks this service is not kept out. Everything else "
+                                 "works.",
+                         .what_to_do =
+                                 "1. Do the bans themselves work? hikyaku -C {dir} ban test\n"
+                                 "2. Which lines match? hikyaku check ban {key} < the log\n"
+                                 "3. Add a rule for such lines with a sample; a rule is loaded "
+                                 "only when its samples prove it (docs/bans.md).\n"
+                                 "It closes by itself with the first match.",
+                 },
+                 {
+                         .title = "{key} の締め出しルールが働いていません: "
+                                  "失敗があるのに一度も一致しません",
+                         .cause = "[{lines} 行を読みました。][そのうち {suspicious} "
+                                  "行][!suspicious 記録]が"
+                                  "失敗のように見えますが、どのルールにも一致していません。"
+                                  "[例:\n    {example}]",
+                         .cost = "このサービスを攻撃する相手は締め出されません。ほかは正常です。",
+                         .what_to_do =
+                                 "1. 締め出し自体は働くか: hikyaku -C {dir} ban test\n"
+                                 "2. どの行が一致するか: hikyaku check ban {key} < ログ\n"
+                                 "3. そのような行のルールを見本とともに加える。見本で証明された"
+                                 "ルールだけが読み込まれます (docs/bans.md)。\n"
+                                 "最初に一致した時に自動的に終了します。",
                  }},
 };
