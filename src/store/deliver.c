@@ -4,6 +4,7 @@
  * ours without a dot file, a queue entry for every other one, the answer's key. */
 #include <stdio.h>
 
+#include "store/escrow.h"
 #include "store/life.h"
 #include "store/queue.h"
 
@@ -87,17 +88,21 @@ enum result run_route(struct store *s, struct job *j, struct why *why)
 void place(struct store *s, struct job *j, struct mailbox *m, uint64_t mail, uint64_t flags,
            uint64_t size, uint32_t *ret_uid)
 {
-	struct change *c = job_change(j, CHANGE_PLACE);
+	struct change *c;
+	uint32_t before = 0; /* by this very job: a release of several mails */
 
 	(void)s;
+	for (size_t i = 0; i < j->change_count; i++)
+		before += j->changes[i].kind == CHANGE_PLACE && j->changes[i].place.mailbox == m->id;
+	c = job_change(j, CHANGE_PLACE);
 	c->place = (struct change_place){.mailbox = m->id,
-	                                 .uid = m->next.uidnext,
+	                                 .uid = m->next.uidnext + before,
 	                                 .mail = mail,
 	                                 .flags = flags,
-	                                 .modseq = m->next.modseq + 1,
+	                                 .modseq = m->next.modseq + 1 + before,
 	                                 .size = size};
 	if (ret_uid)
-		*ret_uid = m->next.uidnext;
+		*ret_uid = c->place.uid;
 }
 
 bool deliver_had(struct store *s, const struct delivery *d, const struct account *a)
@@ -387,6 +392,23 @@ static bool may_carry(const struct job *j)
 	return j->from.role != MX && (j->from.role != ACCESS || j->owner);
 }
 
+/* Refused by the checks: kept, and given to nobody. */
+static enum result commit_escrowed(struct store *s, struct job *j, struct why *why)
+{
+	const struct ask_commit *a = &j->ask.commit;
+	uint64_t mail = s->counters.mail, size = a->trace.len + j->spool->size;
+	enum result result;
+
+	if (j->from.role != MX)
+		return why_set(why, DENIED, "only what strangers send is kept in escrow");
+	mail_change(s, j, size, j->now, a->summary)->mail.refs = 1;
+	if ((result = escrow_commit(s, j, mail, size, why)) != OK)
+		return result;
+	key_change(j, a->key, mail, 0, 0);
+	j->answer.commit.id = mail_id_text(&j->arena, mail);
+	return j->placed ? OK : spool_pack(s, j, a->trace, mail, why);
+}
+
 static enum result commit_spooled(struct store *s, struct job *j, struct why *why)
 {
 	const struct ask_commit *a = &j->ask.commit;
@@ -447,7 +469,7 @@ enum result run_commit(struct store *s, struct job *j, struct why *why)
 	}
 	if (!j->spool)
 		return why_set(why, NOT_FOUND, "there is no spool %u", a->spool);
-	return commit_spooled(s, j, why);
+	return a->escrow ? commit_escrowed(s, j, why) : commit_spooled(s, j, why);
 }
 
 enum result run_committed(struct store *s, struct job *j, struct why *why)

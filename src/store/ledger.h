@@ -13,6 +13,7 @@ enum ledger_by {
 	LEDGER_BY_IP = 'p',
 	LEDGER_BY_ADDRESS = 'a', /* sender or recipient */
 	LEDGER_BY_MESSAGE_ID = 'i',
+	LEDGER_BY_JUDGEMENT = 'j',
 };
 
 struct ledger {

@@ -121,6 +121,9 @@ static void look_up_clue(struct trace *t, struct db *db, size_t day, size_t nth)
 	case TRACE_MAIL:
 		look_up(t, db, day, ledger_key_u64(LEDGER_BY_MAIL, c->number), nth, STRONG);
 		break;
+	case TRACE_JUDGEMENT:
+		look_up(t, db, day, ledger_key_u64(LEDGER_BY_JUDGEMENT, c->number), nth, STRONG);
+		break;
 	case TRACE_IP:
 		look_up(t, db, day,
 		        ledger_key(LEDGER_BY_IP, bytes_of(c->ip.octets, sizeof(c->ip.octets))), nth,

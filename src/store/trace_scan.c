@@ -1,6 +1,7 @@
 #include "store/trace_scan.h"
 
 #include "base/text.h"
+#include "store/escrow.h"
 
 /* What may stand in an address, Message-ID or number (RFC 5322, 3.2.3, and UTF-8). */
 static bool is_word(char c)
@@ -76,6 +77,10 @@ static bool read_clue(struct bytes word, struct trace_clue *ret)
 		ret->kind = TRACE_MAIL;
 		return true;
 	}
+	if (judgement_of_id(w, &ret->number)) {
+		ret->kind = TRACE_JUDGEMENT;
+		return true;
+	}
 	w = after_label(w);
 	at = bytes_find_char(w, '@');
 	ret->kind = TRACE_ADDRESS;
@@ -85,8 +90,10 @@ static bool read_clue(struct bytes word, struct trace_clue *ret)
 
 static bool same(const struct trace_clue *a, const struct trace_clue *b)
 {
-	return a->kind == b->kind && (a->kind == TRACE_MAIL ? a->number == b->number
-	                                                    : bytes_equal_nocase(a->text, b->text));
+	bool numbers = a->kind == TRACE_MAIL || a->kind == TRACE_JUDGEMENT;
+
+	return a->kind == b->kind &&
+	       (numbers ? a->number == b->number : bytes_equal_nocase(a->text, b->text));
 }
 
 size_t trace_scan(struct bytes text, struct trace_clue list[TRACE_CLUES])

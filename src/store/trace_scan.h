@@ -12,6 +12,7 @@ enum trace_clue_kind {
 	TRACE_MAIL,    /* number: hexadecimal digits, 8 to 16 of them */
 	TRACE_ADDRESS, /* text: something with an @: an address or a Message-ID, nobody can tell */
 	TRACE_IP,
+	TRACE_JUDGEMENT, /* number: the short id in a refusal's text */
 };
 
 struct trace_clue {

@@ -6,7 +6,7 @@
  * neither it nor older records), and after a checkpoint of the index (so that no crash brings
  * back an
  * index that points into it). */
-#include "store/internal.h"
+#include "store/escrow.h"
 
 enum {
 	CHECKPOINT_PAGES = 4000, /* 16 MiB: a long queue touches many pages, each often */
@@ -279,7 +279,7 @@ time_ms upkeep_due(const struct store *s)
 bool upkeep_waits(const struct store *s)
 {
 	return collect_now(s) || (s->upkeep.sweep_wanted && !s->upkeep.sweeping) ||
-	       s->upkeep.image_done;
+	       s->upkeep.image_done || escrow_waits(s);
 }
 
 static void start_jobs(struct store *s)
@@ -319,6 +319,7 @@ void upkeep(struct store *s)
 	if (store_failed(s, NULL))
 		return;
 	start_jobs(s);
+	escrow_upkeep(s);
 	store_hold(s);
 	image_done = s->upkeep.image_done;
 	s->upkeep.image_done = false;

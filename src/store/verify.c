@@ -77,6 +77,13 @@ static void check_dangling(struct verify *v)
 		complain(v, "queue entry %llu: its mail is not there",
 		         (unsigned long long)db_u64(q, 0));
 	}
+	q = db_query(v->s->db, "SELECT mail FROM escrow e"
+	                       " WHERE NOT EXISTS(SELECT 1 FROM mail WHERE id=e.mail)");
+	db_bind(q, "");
+	while (db_next(q)) {
+		v->ret->dangling++;
+		complain(v, "mail %llu in escrow is not there", (unsigned long long)db_u64(q, 0));
+	}
 }
 
 /* refs + deviation is what really refers to the mail: too few would lose it one day. The casts give
@@ -85,6 +92,7 @@ static void check_references(struct verify *v)
 {
 	struct db_query *q = db_query(
 	        v->s->db, "SELECT m.id, m.refs+COALESCE(r.delta,0), COALESCE(p.n,0)+COALESCE(e.n,0)"
+	                  "+EXISTS(SELECT 1 FROM escrow x WHERE x.mail=m.id)"
 	                  " FROM mail m LEFT JOIN reference r ON r.mail=m.id"
 	                  " LEFT JOIN (SELECT CAST(mail AS INTEGER) mail, COUNT(*) n FROM "
 	                  "placement GROUP BY 1) p ON p.mail=m.id"
