@@ -52,7 +52,9 @@ static uint32_t weight(enum ban_offence what, unsigned nth, bool good)
 	if (nth == 0)
 		return 0;
 	if (good)
-		return password && nth <= FREE_PASSWORDS ? 0 : offences[what].good;
+		return password && (nth <= FREE_PASSWORDS || nth == BAN_NTH_UNSEEN)
+		               ? 0
+		               : offences[what].good;
 	return nth == 1 ? offences[what].first : offences[what].again;
 }
 

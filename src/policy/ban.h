@@ -12,8 +12,8 @@
  *    Who tells that from guessing sees passwords (keeper); here it is `nth`, the number of different
  *    passwords that this address tried for this user, and 0 for one that it had tried before;
  *  - a network from which somebody logged in rightly within 30 days is good: there the first two passwords
- *    of each user cost nothing (an office on the morning after its passwords were changed), and it is never
- *    banned as a whole;
+ *    of each user cost nothing (an office on the morning after its passwords were changed), nor do those
+ *    that the mechanism does not show; and it is never banned as a whole;
  *  - what is in the allow list is neither counted nor banned.
  *
  * A pure value: no clock; memory is bounded (BAN_RECORDS_MAX), the least recent go first. */
@@ -45,6 +45,7 @@ enum {
 	BAN_POINT = 100,        /* scores are hundredths */
 	BAN_NETWORK_FACTOR = 4, /* a network's threshold, in thresholds of one address */
 	BAN_NETWORK_ADDRESSES = 5,
+	BAN_NTH_UNSEEN = 255, /* `nth` where the mechanism does not show the password (SCRAM, CRAM-MD5) */
 	BAN_CAMPAIGN_ADDRESSES = 30, /* so many guess at once: it is an attack from many places */
 };
 #define BAN_CAMPAIGN_MS (10 * 60 * 1000LL) /* ... within this */
