@@ -448,8 +448,8 @@ void ban_offend(struct ban_book *b, const struct ban_settings *s, const struct i
 	if (!good && ban_campaign(b, now))
 		threshold /= 2;
 	if (points && r->score >= threshold && r->until <= now) {
+		n->members_banned += !r->since || r->since < n->members_since;
 		begin(b, s, r, what, now, ret);
-		n->members_banned++;
 		b->campaign_bans += b->campaign_since != 0;
 	}
 	judge_network(b, s, n, what, good, now, ret);

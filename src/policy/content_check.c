@@ -283,7 +283,8 @@ static void check_bayes(struct check *k)
 
 /* ---- conversation scam ---- */
 
-/* Does this recipient stand for several people? By aliases, or by its name. */
+/* Does this recipient stand for several people? By an alias, a dot file, or its name. It was accepted: what no alias leads
+ * elsewhere is an account. */
 static bool is_group(const struct check *k, struct bytes rcpt)
 {
 	struct config_route r;
@@ -292,8 +293,8 @@ static bool is_group(const struct check *k, struct bytes rcpt)
 		return true;
 	config_route_begin(&r, k->setting->config, rcpt);
 	while (r.state == CONFIG_ROUTE_ASK)
-		config_route_next(&r, false);
-	return r.state == CONFIG_ROUTE_ALIAS;
+		config_route_next(&r, bytes_equal_nocase(r.address, rcpt));
+	return r.state == CONFIG_ROUTE_ALIAS || r.state == CONFIG_ROUTE_DOT;
 }
 
 static struct bytes folded(struct check *k, struct bytes value)
@@ -346,7 +347,9 @@ static void read_recipients(struct check *k, struct scam_facts *f)
 
 		if (w.bad)
 			break;
-		f->group = f->group || is_group(k, rcpt);
+		if (!is_group(k, rcpt))
+			continue;
+		f->group = true;
 		f->group_named = f->group_named ||
 		                 scam_names_group(k->c->folded_subject, rcpt, shown_as(k, rcpt));
 	}

@@ -100,26 +100,32 @@ static void read_ids(struct content *c, struct bytes value, struct buf *out, siz
 	(void)c;
 }
 
-/* "from name (name [192.0.2.1]) by ...": who handed it to the host that wrote this line. */
+/* "from name (name [192.0.2.1]) by ..." or "from x (HELO y) (192.0.2.1) by ...": who handed it to the host that wrote this line.
+ * The last address counts: what stands before it is what the client said of itself. */
 static bool client_of(struct bytes value, struct ip *ret)
 {
-	size_t by = bytes_find_nocase(value, BYTES(" by ")), open;
+	bool found = false;
 
-	value = bytes_first(value, by);
-	while ((open = bytes_find_char(value, '[')) != BYTES_NONE) {
-		struct bytes text = bytes_skip(value, open + 1);
-		size_t end = bytes_find_char(text, ']');
+	value = bytes_first(value, bytes_find_nocase(value, BYTES(" by ")));
+	for (size_t i = 0; i < value.len; i++) {
+		struct bytes text = bytes_skip(value, i + 1);
+		struct ip ip;
+		size_t len = 0;
 
-		if (end == BYTES_NONE)
-			return false;
-		value = bytes_skip(text, end);
-		text = bytes_first(text, end);
+		if (value.ptr[i] != '[' && value.ptr[i] != '(')
+			continue;
 		if (bytes_starts_nocase(text, BYTES("IPv6:")))
 			text = bytes_skip(text, 5);
-		if (ip_parse(text, ret) == OK && !ip_is_loopback(ret))
-			return true;
+		while (len < text.len && len < IP_TEXT &&
+		       (text_is_alnum(text.ptr[len]) || text.ptr[len] == '.' ||
+		        text.ptr[len] == ':'))
+			len++;
+		if (ip_parse(bytes_first(text, len), &ip) == OK && !ip_is_loopback(&ip)) {
+			*ret = ip;
+			found = true;
+		}
 	}
-	return false;
+	return found;
 }
 
 struct reading {
