@@ -13,6 +13,10 @@
 #define FOLDER CLI_NEEDS_FOLDER
 #define LISTING (CLI_NEEDS_FOLDER | CLI_LISTS)
 
+#define ESCROW_HELP                                                                              \
+	"ID is the one in the refusal's text, or a queue id. TIME is 30m, 2h, 3d (ago), 2026-11-24 " \
+	"or 2026-11-24T11:04."
+
 #define WHICH_HELP                                                                                \
 	"WHICH is a queue id (as in logs and in 250), entry:N, an address, @DOMAIN, incident:N, " \
 	"state:WORD (ready,\nheld, carry, parked) or all.\n"
@@ -81,6 +85,19 @@ static const struct cli_command commands[] = {
          "bounce "
          "on stdin.",
          cli_trace},
+        {"escrow", "list", "[ID...]", 0, CLI_ARGS, LISTING,
+         "--check=NAME --to=ADDRESS --from=ADDRESS --since=TIME --until=TIME --all --lang=LANG",
+         "list what was refused after DATA and is kept, the newest first\n" ESCROW_HELP
+         "\nWith --all also what was delivered after all.",
+         cli_escrow_list},
+        {"escrow", "show", "ID", 1, 1, LISTING, "--mail --lang=LANG",
+         "say why a mail was refused; with --mail write the mail itself\n" ESCROW_HELP,
+         cli_escrow_show},
+        {"escrow", "release", "[ID...]", 0, CLI_ARGS, LISTING,
+         "--check=NAME --to=ADDRESS --from=ADDRESS --since=TIME --until=TIME --lang=LANG",
+         "deliver what was refused, to --to alone or to all of its recipients, once\n" ESCROW_HELP
+         "\nWithout an ID what --check and the others say, or: all. Exit 1: nothing was there.",
+         cli_escrow_release},
         {"incidents", "show", "NUMBER", 1, 1, LISTING, "--lang=LANG",
          "what is wrong, since when, what it costs, what to do", cli_incidents_show},
         {"incidents", "close", "NUMBER", 1, 1, FOLDER, "",
@@ -91,6 +108,25 @@ static const struct cli_command commands[] = {
          "list what is wrong now; with --all also what was", cli_incidents},
         {"sending", NULL, "", 0, 0, LISTING, "",
          "list who sent how much in the last hour and day, and what the limits are", cli_sending},
+        {"ban", "list", "", 0, 0, LISTING, "--all --nft",
+         "list the addresses and networks that are kept out, and why\n--all: also those whose time "
+         "is over. --nft: as commands for `nft -f -`, so that the kernel drops them.",
+         cli_ban_list},
+        {"ban", "why", "ADDRESS", 1, 1, LISTING, "--lang=LANG",
+         "say what an address or network did, and whether it is kept out", cli_ban_why},
+        {"ban", "lift", "ADDRESS", 1, 1, FOLDER, "",
+         "let an address or network in again; all: everybody", cli_ban_lift},
+        {"ban", "add", "ADDRESS", 1, 1, FOLDER, "--for=TIME --why=TEXT",
+         "keep an address or network out\nTIME is 30m, 2h, 7d; without it the longest time of the "
+         "configuration.",
+         cli_ban_add},
+        {"ban", "test", "[ADDRESS]", 0, 1, LISTING, "--lang=LANG",
+         "prove that bans work: an address that nobody has is banned and lifted\nWith ADDRESS: "
+         "would it be let in? Exit 1: bans do not work, or it would not.",
+         cli_ban_test},
+        {"ban", "jails", "", 0, 0, LISTING, "",
+         "list the logs of other services that are watched, and what their rules matched",
+         cli_ban_jails},
         {"dns", NULL, "DOMAIN", 1, 1, LISTING, "--zone --address=IP --lang=LANG",
          "check what a domain publishes in the DNS: what is wrong, what it causes, what to do\n"
          "With --zone: the records to publish, as a piece of zone file. --address says which are "

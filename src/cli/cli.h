@@ -76,12 +76,21 @@ int cli_queue_list(struct cli *c); /* cli/queue.c */
 int cli_queue_why(struct cli *c);
 int cli_queue_summary(struct cli *c);
 int cli_queue_redirect(struct cli *c);
+int cli_escrow_list(struct cli *c); /* cli/escrow.c */
+int cli_escrow_show(struct cli *c);
+int cli_escrow_release(struct cli *c);
 int cli_trace(struct cli *c);     /* cli/trace.c */
 int cli_incidents(struct cli *c); /* cli/incidents.c */
 int cli_incidents_show(struct cli *c);
 int cli_incidents_close(struct cli *c);
 int cli_incidents_ack(struct cli *c);
 int cli_sending(struct cli *c);
+int cli_ban_list(struct cli *c); /* cli/ban.c */
+int cli_ban_why(struct cli *c);
+int cli_ban_lift(struct cli *c);
+int cli_ban_add(struct cli *c);
+int cli_ban_test(struct cli *c);
+int cli_ban_jails(struct cli *c);
 int cli_queue_show(struct cli *c);
 int cli_queue_retry(struct cli *c);
 int cli_queue_hold(struct cli *c);

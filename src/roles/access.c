@@ -76,14 +76,19 @@ static struct engine *submit_new(const void *options, const struct engine_peer *
 #define IMAP_BUSY "* BYE [UNAVAILABLE] Too many connections, please try again later\r\n"
 #define POP3_BUSY "-ERR [SYS/TEMP] Too many connections, please try again later\r\n"
 
+#define BANNED_WORDS "Too many failed logins from your address; it is kept out for a time\r\n"
+#define IMAP_BANNED "* BYE " BANNED_WORDS
+#define POP3_BANNED "-ERR [AUTH] " BANNED_WORDS
+#define SUBMIT_BANNED "421 4.7.0 " BANNED_WORDS
+
 static const struct front_protocol protocols[] = {
-        {CONFIG_IMAP, false, IMAP_BUSY, imap_options_new, imap_new},
-        {CONFIG_IMAPS, true, IMAP_BUSY, imap_options_new, imap_new},
-        {CONFIG_POP3, false, POP3_BUSY, pop3_options_new, pop3_new},
-        {CONFIG_POP3S, true, POP3_BUSY, pop3_options_new, pop3_new},
-        {CONFIG_SUBMISSION, false, SUBMIT_BUSY, submit_options_new, submit_new},
-        {CONFIG_SUBMISSIONS, true, SUBMIT_BUSY, submit_options_new, submit_new},
-        {ROLE_SUBMIT, false, SUBMIT_BUSY, submit_options_new, submit_new},
+        {CONFIG_IMAP, false, IMAP_BUSY, imap_options_new, imap_new, IMAP_BANNED},
+        {CONFIG_IMAPS, true, IMAP_BUSY, imap_options_new, imap_new, IMAP_BANNED},
+        {CONFIG_POP3, false, POP3_BUSY, pop3_options_new, pop3_new, POP3_BANNED},
+        {CONFIG_POP3S, true, POP3_BUSY, pop3_options_new, pop3_new, POP3_BANNED},
+        {CONFIG_SUBMISSION, false, SUBMIT_BUSY, submit_options_new, submit_new, SUBMIT_BANNED},
+        {CONFIG_SUBMISSIONS, true, SUBMIT_BUSY, submit_options_new, submit_new, SUBMIT_BANNED},
+        {ROLE_SUBMIT, false, SUBMIT_BUSY, submit_options_new, submit_new, SUBMIT_BANNED},
 };
 
 static enum result start(struct role_context *r, struct why *why)

@@ -1,8 +1,9 @@
 /* A connection's life (front_connection.h has its fields):
  *
- *	accept -> PROXY? -> HANDSHAKE? -> RUN <-> HANDSHAKE (STARTTLS) -> LINGER -> DEAD
+ *	accept -> PROXY? -> BANNED? -> HANDSHAKE? -> RUN <-> HANDSHAKE (STARTTLS) -> LINGER -> DEAD
  *
  * PROXY	a balancer speaks first; its header is read octet-exactly
+ * BANNED	the store is asked whether the address is kept out; nothing is read
  * HANDSHAKE	TLS is made; the engine does not exist yet, or waits for TLS_START
  * RUN		pump(): feed, asks, output, until nothing moves
  * LINGER	all is said; what the peer still sends is thrown away, so that no reset eats our
@@ -396,6 +397,8 @@ void front_answer(struct role_context *r, struct channel *ch, const struct answe
 
 	if (a->kind == ASK_TICKET_KEYS)
 		take_ticket_keys(f, a);
+	else if (c && a->kind == ASK_OFFENCE)
+		connection_offended(c, a);
 	else if (c && a->kind != ASK_SESSION_END && a->kind != ASK_LEDGER)
 		connection_answer(c, a);
 }

@@ -2,6 +2,7 @@
  * life. */
 #include "roles/front_session.h"
 #include "roles/ledger.h"
+#include "roles/offence.h"
 
 #include <stdio.h>
 
@@ -11,6 +12,7 @@
 
 enum {
 	PROXY_MS = 10 * 1000,
+	BANNED_MS = 5 * 1000, /* the store is silent for so long: let it in */
 	HANDSHAKE_MS = 30 * 1000,
 	LINGER_MS = 2 * 1000,
 	STALL_MS = 5 * 60 * 1000,  /* a peer that reads nothing of what we say */
@@ -167,6 +169,28 @@ static bool send_output(struct connection *c)
 
 /* ---- asks ---- */
 
+static struct bytes service_of(const struct connection *c)
+{
+	return bytes_of_text(config_protocol_name(c->protocol->protocol));
+}
+
+/* Number of an ask beside the engine's own, which count from 1, and the ledger's. */
+static uint32_t own_number(struct connection *c)
+{
+	return 1u << 30 | (++c->front->number & 0x3fffffff);
+}
+
+/* Strangers on port 25; of failed logins keeper tells. */
+static void tell_offence(struct connection *c, struct bytes event, struct bytes text)
+{
+	enum ban_offence kind;
+	struct bytes user;
+
+	if (c->protocol->protocol == CONFIG_SMTP && offence_of_note(event, text, &kind, &user))
+		role_offence(c->front->role, own_number(c), c->session, &c->peer.ip, kind, 1,
+		             service_of(c), user);
+}
+
 static bool note(struct connection *c, const struct ask *a)
 {
 	char event[64], ip[IP_TEXT];
@@ -179,6 +203,7 @@ static bool note(struct connection *c, const struct ask *a)
 	         (unsigned long long)c->session, connection_from(c, ip), BYTES_ARG(a->note.text));
 	role_ledger(c->front->role, c->session, c->local ? NULL : &c->peer.ip, a->note.event,
 	            a->note.text);
+	tell_offence(c, a->note.event, a->note.text);
 	answer = answer_to(a, OK, (struct bytes){0});
 	c->engine->ops->answer(c->engine, &answer);
 	return true;
@@ -354,6 +379,8 @@ static bool all_sent(struct connection *c)
 
 static bool wants_input(const struct connection *c)
 {
+	if (c->phase == PHASE_BANNED)
+		return false;
 	/* What TLS itself says (tickets, alerts, new keys) is bounded like an engine's output. */
 	if (c->eof || buf_len(&c->in) > 0 || buf_len(&c->out) >= ENGINE_OUTPUT_HIGH)
 		return false;
@@ -534,12 +561,23 @@ static void proxy_received(struct connection *c, struct bytes in)
 	buf_done(&rest);
 }
 
+/* The very first octets to port 25. */
+static void sniff(struct connection *c, struct bytes in)
+{
+	c->sniffed = true;
+	if (c->protocol->protocol == CONFIG_SMTP && offence_of_start(in))
+		role_offence(c->front->role, own_number(c), c->session, &c->peer.ip, BAN_PROBING, 1,
+		             service_of(c), (struct bytes){0});
+}
+
 static void received(struct connection *c, struct bytes in)
 {
 	switch (c->phase) {
 	case PHASE_PROXY: proxy_received(c, in); break;
 	case PHASE_HANDSHAKE: tls_received(c, in); break;
 	case PHASE_RUN:
+		if (!c->sniffed)
+			sniff(c, in);
 		if (c->tls)
 			tls_received(c, in);
 		else if (c->engine)
@@ -584,12 +622,35 @@ static void on_socket(void *context, unsigned events)
 
 /* ---- the beginning ---- */
 
+/* True: the store is asked whether this address is kept out; the answer goes on. in waits. */
+static bool ask_banned(struct connection *c, struct bytes in)
+{
+	struct front *f = c->front;
+	struct channel *store = role_channel(f->role, STORE, 0);
+	struct ask a = {.kind = ASK_BANNED, .number = own_number(c), .session = c->session};
+
+	if (c->let_in || c->local || !store || !channel_connected(store) ||
+	    !role_may_ban(f->role, &c->peer.ip))
+		return false;
+	a.banned.ip = bytes_of(c->peer.ip.octets, sizeof(c->peer.ip.octets));
+	a.banned.service = service_of(c);
+	c->phase = PHASE_BANNED;
+	map_put_u64(&f->sessions, c->session, c);
+	buf_append(&c->in, in);
+	set_deadline_in(c, BANNED_MS);
+	watch(c);
+	channel_ask(store, &a);
+	return true;
+}
+
 /* The address is known: count it, then TLS or the engine. in: octets that came behind a PROXY
  * header. */
 static void begin_protocol(struct connection *c, struct bytes in)
 {
 	char from[IP_TEXT];
 
+	if (ask_banned(c, in))
+		return;
 	if (!front_count_in(c->front, c)) {
 		loop_watch_free(&c->watch);
 		front_refuse(c->front, c->protocol, c->fd, connection_from(c, from), "address");
@@ -608,6 +669,28 @@ static void begin_protocol(struct connection *c, struct bytes in)
 	c->phase = PHASE_RUN;
 	begin_engine(c);
 	pump(c, in);
+}
+
+/* It is not kept out, or nobody can say: a store that is away must not shut the door. */
+static void let_in(struct connection *c)
+{
+	struct buf rest = c->in;
+
+	c->in = (struct buf){0};
+	c->let_in = true;
+	begin_protocol(c, buf_bytes(&rest));
+	buf_done(&rest);
+}
+
+/* A mail server hears 421 and comes again later: nothing is lost should it be a mistake. */
+static void keep_out(struct connection *c)
+{
+	const char *words = c->protocol->banned;
+	size_t len;
+
+	if (words && !c->protocol->tls && socket_write(c->fd, bytes_of_text(words), &len) != OK)
+		len = 0; /* it hears nothing; it is gone either way */
+	connection_kill(c);
 }
 
 static void on_task(void *context)
@@ -674,8 +757,21 @@ static bool grants(const struct answer *a)
 	       (a->kind == ASK_LOGIN || a->kind == ASK_SCRAM_FINISH || a->kind == ASK_DIGEST_LOGIN);
 }
 
+void connection_offended(struct connection *c, const struct answer *a)
+{
+	if (a->result == OK && a->offence.banned && !c->granted && !c->local)
+		connection_kill(c);
+}
+
 void connection_answer(struct connection *c, const struct answer *a)
 {
+	if (a->kind == ASK_BANNED) {
+		if (c->phase == PHASE_BANNED && a->result == OK && a->banned.banned)
+			keep_out(c);
+		else if (c->phase == PHASE_BANNED)
+			let_in(c);
+		return;
+	}
 	if (!c->engine)
 		return;
 	if (grants(a)) {
@@ -703,7 +799,9 @@ void connection_overdue(struct connection *c)
 	bool stalled = c->stalled_since &&
 	               loop_now(c->front->role->loop) - c->stalled_since >= STALL_MS;
 
-	if (c->phase == PHASE_RUN && c->engine && !stalled)
+	if (c->phase == PHASE_BANNED)
+		let_in(c);
+	else if (c->phase == PHASE_RUN && c->engine && !stalled)
 		pump(c, (struct bytes){0});
 	else
 		connection_kill(c);

@@ -49,7 +49,7 @@ struct front {
 	bool stopping;
 };
 
-enum connection_phase { PHASE_PROXY, PHASE_HANDSHAKE, PHASE_RUN, PHASE_LINGER, PHASE_DEAD };
+enum connection_phase { PHASE_PROXY, PHASE_BANNED, PHASE_HANDSHAKE, PHASE_RUN, PHASE_LINGER, PHASE_DEAD };
 
 struct connection {
 	struct front *front;
@@ -73,6 +73,8 @@ struct connection {
 	uint8_t phase;   /* enum connection_phase */
 	uint8_t watched; /* enum loop_events */
 	bool eof;        /* the peer sends no more */
+	bool let_in;     /* it is not banned, or nobody knows */
+	bool sniffed;    /* its first octets were looked at */
 	bool tls_asked;
 	bool counted;
 	bool local;                   /* a program of this machine on run/submit.sock */
@@ -95,6 +97,7 @@ void connection_begin(struct front *f, const struct front_protocol *p, int fd,
 /* Whose connection it is, for the log: an address, or "local uid=1000". */
 const char *connection_from(const struct connection *c, char out[IP_TEXT]);
 void connection_answer(struct connection *c, const struct answer *a);
+void connection_offended(struct connection *c, const struct answer *a); /* to OFFENCE */
 void connection_event(struct connection *c, unsigned events);
 void connection_overdue(struct connection *c);
 void connection_kill(struct connection *c);

@@ -16,7 +16,7 @@
 #include "roles/role.h"
 #include "sys/worker.h"
 
-enum { RECENT_SLOTS = 4096, KEEPER_HASHERS = 2 };
+enum { RECENT_SLOTS = 4096, KEEPER_HASHERS = 2, TRIED_SLOTS = 8192, TRIED_PASSWORDS = 8 };
 
 /* What sealed credentials are bound to. */
 #define KEEPER_LABEL BYTES("hikyaku credential")
@@ -25,6 +25,15 @@ enum { RECENT_SLOTS = 4096, KEEPER_HASHERS = 2 };
 struct recent {
 	uint8_t hash[DIGEST_SHA256];
 	time_ms until;
+};
+
+/* Which wrong passwords an address tried for a user, as keyed hashes: a client that was forgotten tries the
+ * same one for months, who guesses tries others. */
+struct tried {
+	uint64_t who; /* hash of address unit and user; 0: free */
+	uint64_t passwords[TRIED_PASSWORDS]; /* a ring */
+	uint32_t different;
+	time_ms last;
 };
 
 struct grant {
@@ -84,6 +93,7 @@ struct keeper {
 	size_t waiting; /* requests that are delayed */
 	struct penalties addresses, accounts;
 	struct recent recent[RECENT_SLOTS];
+	struct tried tried[TRIED_SLOTS];
 	struct buf nobody; /* a sealed credential that no password opens */
 	uint8_t seal_key[PASSWORD_SEAL_KEY];
 	uint8_t salt_key[DIGEST_SHA256];

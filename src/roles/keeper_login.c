@@ -13,6 +13,7 @@
  * A new password takes the same queue and workers, then goes to store sealed. */
 #include "roles/keeper.h"
 #include "roles/ledger.h"
+#include "roles/offence.h"
 
 #include "base/memory.h"
 
@@ -25,6 +26,7 @@ enum {
 	/* ... and for other addresses. */
 	WAITING_NETWORK_MAX = WAITING_MAX / 3,
 	RECENT_MS = 60 * 60 * 1000,
+	TRIED_MS = 7 * 24 * 3600 * 1000,
 	RIGHT_MAILBOXES = 1,
 	RIGHT_SENDING = 2,
 	NAME_MAX_OCTETS = LIMIT_USER + LIMIT_DOMAIN + 2,
@@ -168,6 +170,57 @@ static void ledger_login(struct keeper *k, struct request *q)
 	role_ledger(k->r, 0, &q->ip, BYTES("login-ok"), bytes_of(text, (size_t)len));
 }
 
+static uint64_t keyed(const struct keeper *k, struct bytes a, struct bytes b)
+{
+	uint8_t hash[DIGEST_SHA256];
+	struct buf in = {0};
+	uint64_t first;
+
+	buf_block(&in, a);
+	buf_block(&in, b);
+	digest_hmac_sha256(bytes_of(k->recent_key, sizeof(k->recent_key)), buf_bytes(&in), hash);
+	memory_wipe(in.ptr, in.size);
+	buf_done(&in);
+	memcpy(&first, hash, sizeof(first));
+	return first ? first : 1;
+}
+
+/* How many different passwords this address has tried for this user, with this one; 0: it tried this very one
+ * before. SCRAM and digests do not show which password it was. */
+static unsigned nth_password(struct keeper *k, const struct request *q, struct bytes name)
+{
+	uint64_t who = keyed(k, network_of(q), name), password;
+	struct tried *t = &k->tried[who % TRIED_SLOTS];
+
+	if (q->kind != ASK_LOGIN)
+		return BAN_NTH_UNSEEN;
+	password = keyed(k, bytes_of(q->password, q->password_len), name);
+	if (t->who != who || keeper_now(k) - t->last > TRIED_MS)
+		*t = (struct tried){.who = who};
+	t->last = keeper_now(k);
+	for (size_t i = 0; i < TRIED_PASSWORDS; i++) {
+		if (t->passwords[i] == password)
+			return 0;
+	}
+	t->passwords[t->different % TRIED_PASSWORDS] = password;
+	t->different++;
+	return t->different < BAN_NTH_UNSEEN ? t->different : BAN_NTH_UNSEEN - 1;
+}
+
+/* True: the same wrong password again. */
+static bool tell_offence(struct keeper *k, struct request *q, struct bytes name)
+{
+	unsigned nth = nth_password(k, q, name);
+
+	if (!q->suspended)
+		role_offence(k->r, ++k->numbers ? k->numbers : ++k->numbers, 0, &q->ip,
+		             q->known ? BAN_WRONG_PASSWORD : BAN_UNKNOWN_USER, nth, BYTES("login"),
+		             name);
+	return nth == 0;
+}
+
+/* A forgotten client in an office must not make all others there wait: the same password again is counted against the
+ * account alone. */
 static void wrong(struct keeper *k, struct request *q)
 {
 	char text[NAME_MAX_OCTETS];
@@ -175,7 +228,8 @@ static void wrong(struct keeper *k, struct request *q)
 	time_ms wait;
 
 	log_login(k, q, "login-failed");
-	penalty_add(&k->addresses, network_of(q), keeper_now(k));
+	if (!tell_offence(k, q, name))
+		penalty_add(&k->addresses, network_of(q), keeper_now(k));
 	penalty_add(&k->accounts, name, keeper_now(k));
 	wait = penalty_of(&k->accounts, name, keeper_now(k), ACCOUNT_WAIT_MS);
 	q->answer.result = DENIED;

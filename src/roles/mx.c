@@ -20,6 +20,8 @@ static struct engine *smtp_new(const void *options, const struct engine_peer *pe
 static const struct front_protocol protocols[] = {
         {.protocol = CONFIG_SMTP,
          .busy = "421 4.7.0 Too many connections, please try again later\r\n",
+         .banned = "421 4.7.0 Your address is kept out for a time; if that is a mistake, ask our "
+                   "postmaster from elsewhere\r\n",
          .options_new = smtp_options_new,
          .engine_new = smtp_new},
 };

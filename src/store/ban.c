@@ -455,15 +455,17 @@ static json_t *counts_of(const struct ban_record *r)
 	return o;
 }
 
-static json_t *ban_row(const struct ban_record *r)
+static json_t *ban_row(const struct ban_record *r, time_ms now)
 {
 	char what[BAN_TEXT];
 
 	ban_format(&r->what, what);
-	return json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:o}", "address", what, "reason",
+	return json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:o}", "address", what, "reason",
 	                 ban_offence_word(r->reason), "since_ms", (json_int_t)r->since,
-	                 "banned_until_ms", (json_int_t)r->until, "bans", (json_int_t)r->level,
-	                 "dropped", (json_int_t)r->dropped, "detail", admin_text(r->detail));
+	                 "banned_until_ms", (json_int_t)r->until, "left_ms",
+	                 (json_int_t)(r->until > now ? r->until - now : 0), "bans",
+	                 (json_int_t)r->level, "dropped", (json_int_t)r->dropped, "detail",
+	                 admin_text(r->detail));
 }
 
 static int by_since(const void *a, const void *b)
@@ -494,7 +496,7 @@ enum result admin_bans(struct store *s, struct job *j, struct why *why)
 	}
 	qsort(list, count, sizeof(*list), by_since);
 	for (size_t i = (size_t)j->ask.admin.number; i < count; i++) {
-		if (!admin_row(&rows, ban_row(list[i]))) {
+		if (!admin_row(&rows, ban_row(list[i], s->now))) {
 			j->answer.admin.next = i;
 			break;
 		}
@@ -511,7 +513,7 @@ static void why_record(struct store *s, struct buf *rows, const struct ip_prefix
 
 	if (!r)
 		return;
-	o = ban_row(r);
+	o = ban_row(r, s->now);
 	json_object_set_new(o, "banned", json_boolean(r->until > s->now));
 	json_object_set_new(o, "points", json_real(ban_score(r, &set, s->now) / (double)BAN_POINT));
 	json_object_set_new(o, "threshold", json_integer((json_int_t)set.threshold));

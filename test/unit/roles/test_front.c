@@ -217,8 +217,8 @@ static struct engine *engine_new(const void *options, const struct engine_peer *
 }
 
 static const struct front_protocol protocols[] = {
-        {CONFIG_IMAP, false, "busy\r\n", options_new, engine_new},
-        {CONFIG_IMAPS, true, "busy\r\n", options_new, engine_new},
+        {CONFIG_IMAP, false, "busy\r\n", options_new, engine_new, "banned\r\n"},
+        {CONFIG_IMAPS, true, "busy\r\n", options_new, engine_new, "banned\r\n"},
 };
 
 /* ---- the world ---- */
@@ -229,7 +229,8 @@ struct world {
 	struct role_listener plain, tls;
 	struct ask route; /* the last ROUTE, not answered when hold is set */
 	bool hold;
-	unsigned routes, ends;
+	bool bans, silent; /* the store bans everybody; it says nothing about it */
+	unsigned routes, ends, banned_asks, offences;
 	struct remote_signer signer; /* the front's own, before the test took its place */
 	struct private_key *key;
 	uint64_t session; /* of the last ask */
@@ -243,6 +244,13 @@ static void store_ask(void *context, struct channel *c, const struct ask *a)
 	w->session = a->session;
 	if (a->kind == ASK_SESSION_END)
 		w->ends++;
+	w->offences += a->kind == ASK_OFFENCE;
+	if (a->kind == ASK_BANNED) {
+		w->banned_asks++;
+		answer.banned.banned = w->bans;
+		if (w->silent)
+			return;
+	}
 	if (a->kind == ASK_ROUTE) {
 		w->routes++;
 		w->route = *a;
@@ -907,6 +915,71 @@ static void clients_vanish(void **state)
 	house_until(w->h, ((struct front *)w->h->r.self)->count == 0);
 }
 
+/* Who is kept out hears nothing of the engine; who is not, all of it. */
+static void the_banned_are_dropped(void **state)
+{
+	struct world *w = *state;
+	struct client *c, *t;
+
+	w->h->values.ban_on = true;
+	c = client_new(w, &w->plain);
+	expect(c, "hello");
+	assert_int_equal(w->banned_asks, 1);
+	w->bans = true;
+	t = client_new(w, &w->plain);
+	say(t, "ECHO one\r\n");
+	expect(t, "banned\r\n");
+	expect_closed(t);
+	assert_int_equal(buf_len(&t->got), 0);
+	client_free(&t);
+	t = client_new(w, &w->tls);
+	expect_closed(t);
+	client_free(&t);
+	assert_int_equal(w->banned_asks, 3);
+	/* Who was let in stays. */
+	say(c, "ECHO still\r\n");
+	expect(c, "still\r\n");
+	client_free(&c);
+}
+
+/* A store that is silent, or is not there, shuts no door. */
+static void nobody_says_who_is_banned(void **state)
+{
+	struct world *w = *state;
+	struct client *c;
+
+	w->h->values.ban_on = true;
+	w->silent = true;
+	c = client_new(w, &w->plain);
+	say(c, "ECHO early\r\n");
+	house_until(w->h, w->banned_asks == 1);
+	for (int i = 0; i < 20; i++)
+		listen_to(c);
+	assert_int_equal(buf_len(&c->got), 0);
+	house_cut(w->h, STORE);
+	expect(c, "hello");
+	expect(c, "early\r\n");
+	client_free(&c);
+	c = client_new(w, &w->plain);
+	expect(c, "hello");
+	assert_int_equal(w->banned_asks, 1);
+	client_free(&c);
+}
+
+static void the_allowed_are_not_asked_for(void **state)
+{
+	struct world *w = *state;
+	struct ip_prefix all = {.bits = 0};
+	struct client *c;
+
+	w->h->values.ban_on = w->bans = true;
+	w->h->values.ban_allow = (struct config_prefixes){&all, 1};
+	c = client_new(w, &w->plain);
+	expect(c, "hello");
+	assert_int_equal(w->banned_asks, 0);
+	client_free(&c);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -924,6 +997,9 @@ int main(void)
 	        TEST(too_many_from_one_address),
 	        TEST(too_many_in_all),
 	        TEST(the_balancer_says_who),
+	        TEST(the_banned_are_dropped),
+	        TEST(nobody_says_who_is_banned),
+	        TEST(the_allowed_are_not_asked_for),
 	        TEST(a_deadline_passes),
 	        TEST(the_store_dies),
 	        TEST(store_and_keeper_die),

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "crypto/certificate.h"
 #include "crypto/sign.h"
+#include "policy/ban.h"
 #include "roles/keeper.h"
 #include "roles/keeper_sign.h"
 #include "sys/clock.h"
@@ -26,7 +27,8 @@ struct world {
 	struct channel *store, *front, *web;
 	struct row rows[4];
 	size_t row_count;
-	unsigned credentials, grants, events;
+	unsigned credentials, grants, events, offences;
+	unsigned offence_kind, offence_nth; /* the last */
 	struct ask grant; /* the last */
 	/* Answers at the fronts, in the order in which they came. */
 	struct answer answers[128];
@@ -90,6 +92,11 @@ static void store_ask(void *context, struct channel *c, const struct ask *a)
 		w->grant = *a;
 		break;
 	case ASK_LEDGER: break;
+	case ASK_OFFENCE:
+		w->offences++;
+		w->offence_kind = a->offence.kind;
+		w->offence_nth = a->offence.nth;
+		break;
 	default: fail_msg("keeper asks the store %s", ask_info(a->kind)->name);
 	}
 	channel_answer(c, &answer);
@@ -489,6 +496,7 @@ static void fields_that_do_not_fit(void **state)
 /* Failures slow their own address; a login from elsewhere that comes later is answered first. */
 static void only_who_fails_waits(void **state)
 {
+	static const char *const users[PENALTY_FREE] = {"a", "b", "c"};
 	struct world *w = *state;
 	uint32_t slow, quick;
 
@@ -496,7 +504,7 @@ static void only_who_fails_waits(void **state)
 	set_password(w, "ann@example.test", "two");
 	for (int i = 0; i < PENALTY_FREE; i++)
 		assert_int_equal(
-		        wait_for(w, put_login(w, i % 2 ? "a" : "b", "x", far, SESSION))->result,
+		        wait_for(w, put_login(w, users[i], "x", far, SESSION))->result,
 		        DENIED);
 	slow = put_login(w, "ann", "two", far, SESSION);
 	for (int i = 0; i < 20; i++)
@@ -505,6 +513,54 @@ static void only_who_fails_waits(void **state)
 	assert_int_equal(wait_for(w, quick)->result, OK);
 	assert_null(answer_of(w, slow));
 	assert_int_equal(wait_for(w, slow)->result, OK);
+}
+
+/* Who guesses and who has forgotten a client somewhere: the store hears how many different passwords it were. */
+static void the_same_wrong_password_is_told_apart(void **state)
+{
+	struct world *w = *state;
+	struct keeper *k = w->h->r.self;
+
+	w->h->values.ban_on = true;
+	set_password(w, "ken@example.test", "one");
+	assert_int_equal(login(w, "ken", "old")->result, DENIED);
+	assert_int_equal(w->offence_kind, BAN_WRONG_PASSWORD);
+	assert_int_equal(w->offence_nth, 1);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(login(w, "ken@example.test", "old")->result, DENIED);
+		assert_int_equal(w->offence_nth, 0);
+	}
+	assert_int_equal(w->offences, 4);
+	/* It slows the account, not the office. */
+	assert_int_equal(penalty_of(&k->addresses, bytes_of(near, 16), clock_now(), 100000), 0);
+	assert_int_equal(login(w, "ken", "another")->result, DENIED);
+	assert_int_equal(w->offence_nth, 2);
+	assert_int_equal(wait_for(w, put_login(w, "ken", "old", far, SESSION))->result, DENIED);
+	assert_int_equal(w->offence_nth, 1);
+	assert_int_equal(login(w, "nobody", "old")->result, DENIED);
+	assert_int_equal(w->offence_kind, BAN_UNKNOWN_USER);
+	assert_int_equal(w->offence_nth, 1);
+	/* A right password and a suspended account are no offence. */
+	w->offences = 0;
+	assert_int_equal(login(w, "ken", "one")->result, OK);
+	w->rows[0].suspended = true;
+	assert_int_equal(login(w, "ken", "one")->result, DENIED);
+	assert_int_equal(w->offences, 0);
+}
+
+static void no_offences_where_bans_are_off(void **state)
+{
+	struct world *w = *state;
+	struct ip_prefix all = {.bits = 0};
+
+	assert_int_equal(login(w, "nobody", "x")->result, DENIED);
+	w->h->values.ban_on = true;
+	w->h->values.ban_allow = (struct config_prefixes){&all, 1};
+	assert_int_equal(login(w, "nobody", "y")->result, DENIED);
+	assert_int_equal(w->offences, 0);
+	w->h->values.ban_allow.count = 0;
+	assert_int_equal(login(w, "nobody", "z")->result, DENIED);
+	assert_int_equal(w->offences, 1);
 }
 
 /* Only so many may wait: the places of a front's channel are for others. */
@@ -726,6 +782,8 @@ int main(void)
 	        TEST(old_mechanisms_where_allowed),
 	        TEST(fields_that_do_not_fit),
 	        TEST(only_who_fails_waits),
+	        TEST(the_same_wrong_password_is_told_apart),
+	        TEST(no_offences_where_bans_are_off),
 	        TEST(waiting_is_bounded),
 	        TEST(no_guess_without_a_place_to_wait),
 	        TEST(each_role_has_ticket_keys_of_its_own),
