@@ -12,7 +12,7 @@ enum { INPUT_MAX = 512 * 1024 * 1024 };
 struct kind {
 	const char *name;
 	const char *args;
-	const char *options; /* words; all take a value */
+	const char *options; /* words: "--dns= --explain"; = takes a value */
 	bool reads;          /* stdin */
 	check_function *run;
 };
@@ -21,6 +21,7 @@ static const struct kind kinds[] = {
         {"mime", "", "", true, check_mime},
         {"charset", "NAME", "", true, check_charset},
         {"bounce", "", "", true, check_bounce},
+        {"spf", "", "--dns= --ip= --helo= --from= --hostname= --now= --explain", false, check_spf},
         {NULL, NULL, NULL, false, NULL},
 };
 
@@ -54,31 +55,38 @@ const char *check_option(const struct check *c, const char *name)
 	return NULL;
 }
 
-static bool has_word(const char *words, struct bytes word)
+/* 0: no such option; 1: a flag; 2: takes a value. */
+static int option_kind(const struct kind *k, struct bytes name)
 {
-	struct bytes rest = bytes_of_text(words), item;
+	struct bytes rest = bytes_of_text(k->options), item;
 
-	while (bytes_cut(&rest, ' ', &item))
-		if (bytes_equal(item, word))
-			return true;
-	return false;
+	while (bytes_cut(&rest, ' ', &item)) {
+		bool value = bytes_ends(item, BYTES("="));
+
+		if (bytes_equal(bytes_first(item, item.len - value), name))
+			return value ? 2 : 1;
+	}
+	return 0;
 }
 
-/* --name value or --name=value. How many words that is, 0: not one of this kind's options. */
+/* --flag, --name value or --name=value. How many words that is, 0: not one of this kind's options. */
 static size_t take_option(const struct kind *k, struct check *check, const char *const *words,
                           size_t left)
 {
 	struct bytes word = bytes_of_text(words[0]);
 	size_t equals = bytes_find_char(word, '=');
 	struct bytes name = bytes_first(word, equals == BYTES_NONE ? word.len : equals);
+	int kind = option_kind(k, name);
 	bool inside = equals != BYTES_NONE;
 
-	if (!has_word(k->options, name) || (!inside && left < 2) ||
+	if (kind == 0 || (kind == 1 && inside) || (kind == 2 && !inside && left < 2) ||
 	    check->option_count == CHECK_OPTIONS)
 		return 0;
 	check->options[check->option_count++] = (struct check_option){
-	        name, inside ? words[0] + equals + 1 : words[1]};
-	return inside ? 1 : 2;
+	        name, kind == 1 ? ""
+	              : inside  ? words[0] + equals + 1
+	                        : words[1]};
+	return kind == 2 && !inside ? 2 : 1;
 }
 
 /* False: an option that this kind does not have, or one without its value. */

@@ -23,7 +23,7 @@ struct check {
 	time_ms now;           /* --now, in seconds there; or the clock */
 };
 
-/* The last one's value; NULL: it was not given. */
+/* The last one's value, "" of a flag; NULL: it was not given. */
 const char *check_option(const struct check *c, const char *name);
 
 /* Appends what is printed, one result a line. OK: judged (exit 0). */
@@ -35,5 +35,8 @@ enum result check_charset(const struct check *c, struct buf *out,
                           struct why *why); /* cli/check_charset.c */
 enum result check_bounce(const struct check *c, struct buf *out,
                          struct why *why); /* cli/check_bounce.c */
+
+enum result check_spf(const struct check *c, struct buf *out,
+                      struct why *why); /* cli/check_spf.c */
 
 #endif
