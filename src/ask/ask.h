@@ -266,6 +266,9 @@ enum admin_verb {
 	ADMIN_INCIDENT_CLOSE, /* number: its id; what it holds goes on */
 	ADMIN_INCIDENT_ACK,   /* number: its id; value: by whom */
 	ADMIN_TRACE, /* subject: an address, Message-ID, queue id, or text to find these in; number: cursor */
+	ADMIN_ALARMS,     /* rows: alarms that wait, oldest first; subject: a channel, or empty: all; number: cursor */
+	ADMIN_ALARM_DONE, /* number: its id; value: why it could not be told; empty: it was */
+	ADMIN_ALARM_TEST, /* subject: a channel, or empty: all; rows: one a channel */
 	ADMIN_SENDING, /* rows: one an account or uid: what it sent in the last hour and day, its limits */
 	ADMIN_BANS,    /* rows: bans; value "all": those that are over, too */
 	ADMIN_BAN_WHY,  /* subject: an address or network; rows: all that is known of it */
@@ -275,6 +278,12 @@ enum admin_verb {
 	ADMIN_BAN_JAIL, /* a jail's report; subject: its name; value: block example, then 16 octets of struct ip each: offences;
 	                 * number: lines << 32 | suspicious, since the last report */
 	ADMIN_JAILS,    /* rows: one a jail */
+	/* ESCROW_*: subject is words, store/escrow_admin.c says which: a mail's id, a refusal's short id, check=NAME, since=MS ... */
+	ADMIN_ESCROW_LIST,    /* number: cursor; rows have the mail's summary in base64 */
+	ADMIN_ESCROW_SHOW,    /* number: cursor; with the evidence */
+	ADMIN_ESCROW_READ,    /* one mail; number: offset; rows: one object, chunk in base64 */
+	ADMIN_ESCROW_RELEASE, /* number: cursor; value: this recipient alone, or empty: all; rows: what was released */
+	ADMIN_SENDERS, /* rows: one a host whose names do not lead back to it; number: cursor */
 };
 
 /* ---- codec and table ---- */

@@ -133,7 +133,10 @@ static void log_incidents(struct self *self)
 		struct incident_texts texts;
 
 		incident_texts(i.kind, i.key, i.facts, false, &arena, &texts);
-		role_log(self->r, i.open ? "incident" : "incident-over",
+		role_log(self->r,
+		         i.again  ? "incident-still"
+		         : i.open ? "incident"
+		                  : "incident-over",
 		         "number=%llu kind=%s key=\"%.*s\" title=\"%.*s\"",
 		         (unsigned long long)i.id, incident_kind_name(i.kind), BYTES_ARG(i.key),
 		         BYTES_ARG(texts.title));

@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "store/alarm.h"
 #include "store/ban.h"
+#include "store/escrow.h"
 #include "store/life.h"
 
 enum { ROWS_MAX = LIMIT_LIST - 4096 };
@@ -237,8 +239,15 @@ static const struct {
         [ADMIN_INCIDENT_SHOW] = {ADMIN_READ, admin_incident_show},
         [ADMIN_INCIDENT_CLOSE] = {ADMIN_WRITE, admin_incident_close},
         [ADMIN_INCIDENT_ACK] = {ADMIN_WRITE, admin_incident_ack},
+        [ADMIN_ALARMS] = {ADMIN_READ, admin_alarms},
+        [ADMIN_ALARM_DONE] = {ADMIN_WRITE, admin_alarm_done},
+        [ADMIN_ALARM_TEST] = {ADMIN_WRITE, admin_alarm_test},
         [ADMIN_SENDING] = {ADMIN_READ, admin_sending},
         [ADMIN_TRACE] = {ADMIN_HERE, admin_trace},
+        [ADMIN_ESCROW_LIST] = {ADMIN_READ, admin_escrow_list},
+        [ADMIN_ESCROW_SHOW] = {ADMIN_READ, admin_escrow_show},
+        [ADMIN_ESCROW_READ] = {ADMIN_READ, admin_escrow_read},
+        [ADMIN_ESCROW_RELEASE] = {ADMIN_READ, admin_escrow_release},
         [ADMIN_BANS] = {ADMIN_HERE, admin_bans},
         [ADMIN_BAN_WHY] = {ADMIN_HERE, admin_ban_why},
         [ADMIN_BAN_LIFT] = {ADMIN_WRITE, admin_ban_lift},

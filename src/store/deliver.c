@@ -4,6 +4,7 @@
  * ours without a dot file, a queue entry for every other one, the answer's key. */
 #include <stdio.h>
 
+#include "store/alarm.h"
 #include "store/escrow.h"
 #include "store/life.h"
 #include "store/queue.h"
@@ -409,6 +410,16 @@ static enum result commit_escrowed(struct store *s, struct job *j, struct why *w
 	return j->placed ? OK : spool_pack(s, j, a->trace, mail, why);
 }
 
+/* Who writes to whom, so that it can be missed: strangers, and programs of this host. */
+static void note_rhythms(struct store *s, struct job *j)
+{
+	struct wire w = wire_of(j->ask.commit.recipients);
+	struct recipient r;
+
+	while (!wire_end(&w) && parse_recipient(&w, &r))
+		rhythm_note(s, j, j->ask.commit.sender, r.address);
+}
+
 static enum result commit_spooled(struct store *s, struct job *j, struct why *why)
 {
 	const struct ask_commit *a = &j->ask.commit;
@@ -453,6 +464,8 @@ static enum result commit_spooled(struct store *s, struct job *j, struct why *wh
 	key_change(j, a->key, d.mail, 0, 0);
 	j->answer.commit.id = mail_id_text(&j->arena, d.mail);
 	result = j->placed ? OK : spool_pack(s, j, a->trace, d.mail, why);
+	if (result == OK && !d.junk && (j->from.role == MX || a->local_uid))
+		note_rhythms(s, j);
 	return result;
 }
 

@@ -3,7 +3,9 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "store/alarm.h"
 #include "store/life.h"
+#include "watch/alarm.h"
 #include "watch/incident.h"
 
 enum {
@@ -54,7 +56,7 @@ bool incident_is_open(struct store *s, uint64_t id)
 }
 
 /* For the log of the process. Bounded: who does not ask does not want to know. */
-static void put_news(struct store *s, const struct change_incident *c)
+static void put_news(struct store *s, const struct change_incident *c, bool again)
 {
 	struct buf *news = &s->incident_news;
 
@@ -62,14 +64,22 @@ static void put_news(struct store *s, const struct change_incident *c)
 		return;
 	buf_u64(news, c->id);
 	buf_u32(news, c->kind);
-	buf_u8(news, c->until == 0);
+	buf_u8(news, again ? 2 : c->until == 0);
 	buf_block(news, c->key);
 	buf_block(news, c->facts);
+}
+
+void incident_say_again(struct store *s, const struct change_incident *c)
+{
+	store_hold(s);
+	put_news(s, c, true);
+	store_let(s);
 }
 
 bool store_next_incident(struct store *s, struct store_incident *ret, struct buf *room)
 {
 	struct wire w;
+	unsigned news;
 	bool found;
 
 	store_hold(s);
@@ -79,7 +89,9 @@ bool store_next_incident(struct store *s, struct store_incident *ret, struct buf
 		w = wire_of(buf_bytes(&s->incident_news));
 		ret->id = wire_u64(&w);
 		ret->kind = wire_u32(&w);
-		ret->open = wire_u8(&w) != 0;
+		news = wire_u8(&w);
+		ret->open = news != 0;
+		ret->again = news == 2;
 		ret->key = wire_block(&w);
 		ret->facts = wire_block(&w);
 		buf_append(room, ret->key);
@@ -101,7 +113,7 @@ void incident_publish(struct store *s, const struct change_incident *c)
 	if (c->until) {
 		memory_free(map_remove(&s->incidents, key));
 		if (i) {
-			put_news(s, c);
+			put_news(s, c, false);
 			buf_append(&s->incidents_over, bytes_of(&c->id, sizeof(c->id)));
 		}
 		return;
@@ -109,7 +121,7 @@ void incident_publish(struct store *s, const struct change_incident *c)
 	if (!i) {
 		i = NEW(struct open_incident);
 		map_put(&s->incidents, key, i);
-		put_news(s, c);
+		put_news(s, c, false);
 	}
 	*i = (struct open_incident){c->id, c->kind};
 }
@@ -141,10 +153,10 @@ void incident_done(struct store *s)
 enum result incident_apply(struct store *s, const struct change_incident *c)
 {
 	struct db_query *q = db_query(s->db, "INSERT OR REPLACE INTO incident VALUES"
-	                                     "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+	                                     "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 
-	db_bind(q, "uubbiiiuuib", c->id, (uint64_t)c->kind, c->key, c->facts, c->since, c->last,
-	        c->until, c->count, (uint64_t)c->relapses, c->acked_at, c->acked_by);
+	db_bind(q, "uubbiiiuuibi", c->id, (uint64_t)c->kind, c->key, c->facts, c->since, c->last,
+	        c->until, c->count, (uint64_t)c->relapses, c->acked_at, c->acked_by, c->said);
 	db_execute(q);
 	s->incident_group = s->group;
 	return OK;
@@ -159,7 +171,8 @@ enum result incident_gone_apply(struct store *s, const struct change_incident_go
 	return OK;
 }
 
-#define COLUMNS "id, kind, key, facts, since, last, until, count, relapses, acked_at, acked_by"
+#define COLUMNS \
+	"id, kind, key, facts, since, last, until, count, relapses, acked_at, acked_by, said"
 
 static struct change_incident row_of(struct db_query *q, struct arena *arena)
 {
@@ -173,7 +186,8 @@ static struct change_incident row_of(struct db_query *q, struct arena *arena)
 	                                .count = db_u64(q, 7),
 	                                .relapses = (uint32_t)db_u64(q, 8),
 	                                .acked_at = db_i64(q, 9),
-	                                .acked_by = arena_copy(arena, db_bytes(q, 10))};
+	                                .acked_by = arena_copy(arena, db_bytes(q, 10)),
+	                                .said = db_i64(q, 11)};
 }
 
 void incident_load(struct store *s)
@@ -202,7 +216,7 @@ void incident_begin(struct store *s)
 	while (db_next(q)) {
 		struct change_incident c = row_of(q, &arena);
 
-		put_news(s, &c);
+		put_news(s, &c, false);
 	}
 	arena_done(&arena);
 }
@@ -317,15 +331,18 @@ uint64_t incident_raise(struct store *s, struct job *j, unsigned kind, struct by
 	row.count += count;
 	if (facts.len)
 		row.facts = arena_copy(&j->arena, facts);
-	job_change(j, CHANGE_INCIDENT)->incident = row;
-	if (!was_open)
+	if (!was_open) {
+		alarms_note(s, j, &row, row.relapses ? ALARM_AGAIN : ALARM_RAISED);
 		note(j, LEDGER_INCIDENT_RAISED, &row);
+	}
+	job_change(j, CHANGE_INCIDENT)->incident = row;
 	return row.id;
 }
 
-static uint64_t close_row(struct job *j, struct change_incident *row)
+static uint64_t close_row(struct store *s, struct job *j, struct change_incident *row)
 {
 	row->until = j->now > row->since ? j->now : row->since + 1;
+	alarms_note(s, j, row, ALARM_CLOSED);
 	job_change(j, CHANGE_INCIDENT)->incident = *row;
 	note(j, LEDGER_INCIDENT_CLOSED, row);
 	return row->id;
@@ -337,7 +354,7 @@ uint64_t incident_close(struct store *s, struct job *j, unsigned kind, struct by
 
 	if (!newest(s, j, kind, bytes_first(key, KEY_MAX), &row) || row.until)
 		return 0;
-	return close_row(j, &row);
+	return close_row(s, j, &row);
 }
 
 /* Who may say what. That an account's sending is held is the store's own finding: a process that reads strangers' bytes neither
@@ -353,6 +370,7 @@ static bool may_say(unsigned role, unsigned kind)
 	case INCIDENT_SMARTHOST: return role == COURIER;
 	case INCIDENT_DNS: return role == RESOLVER || role == COURIER;
 	case INCIDENT_DKIM: return role == KEEPER;
+	case INCIDENT_DRIFT: return role == WATCH;
 	default: return false;
 	}
 }
@@ -454,7 +472,7 @@ enum result admin_incident_close(struct store *s, struct job *j, struct why *why
 		result = why_set(why, NOT_FOUND, "incident %llu is closed already",
 		                 (unsigned long long)c.id);
 	if (result == OK)
-		close_row(j, &c);
+		close_row(s, j, &c);
 	return result;
 }
 
@@ -467,6 +485,8 @@ enum result admin_incident_ack(struct store *s, struct job *j, struct why *why)
 		return result;
 	c.acked_at = j->now;
 	c.acked_by = bytes_first(j->ask.admin.value, 200);
+	if (c.until == 0)
+		alarms_note(s, j, &c, ALARM_ACKNOWLEDGED);
 	job_change(j, CHANGE_INCIDENT)->incident = c;
 	note(j, LEDGER_INCIDENT_ACKED, &c);
 	return OK;

@@ -260,6 +260,7 @@ struct store {
 	struct buf incident_news;        /* opened and closed since the owner last asked: blocks */
 	uint64_t incident_group;         /* the writer's: the last group that changed one */
 	struct map correspondent_counts; /* the writer's; owner: uint64_t, about */
+	struct map rhythms;              /* the writer's; key: what came since the last tick */
 	struct map networks_seen;        /* owner, network: when it was last noted */
 	struct bans *bans;               /* store/ban.c */
 	struct ledger *ledger;           /* NULL: this store keeps none */

@@ -49,6 +49,8 @@ uint64_t incident_close(struct store *s, struct job *j, unsigned kind, struct by
  * before a crash is not told: at its start the queue looks at its held entries' incidents itself. */
 uint64_t incident_over(struct store *s);
 
+/* For the log of the process: it is still open. */
+void incident_say_again(struct store *s, const struct change_incident *c);
 void incident_publish(struct store *s, const struct change_incident *c); /* change_publish */
 enum result incident_apply(struct store *s, const struct change_incident *c);
 enum result incident_gone_apply(struct store *s, const struct change_incident_gone *c);

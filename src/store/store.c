@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "store/escrow.h"
+#include "store/alarm.h"
 #include "store/ban.h"
 #include "store/life.h"
 
@@ -66,6 +67,9 @@ static const struct verb verbs[ASK_COUNT] = {
         [ASK_TLSRPT] = {WAY_READ, false, run_tlsrpt},
         [ASK_TLSRPT_DONE] = {WAY_WRITE, false, run_tlsrpt_done},
         [ASK_INCIDENT] = {WAY_WRITE, false, run_incident},
+        [ASK_ALARM] = {WAY_READ, false, run_alarm},
+        [ASK_ALARM_DONE] = {WAY_WRITE, false, run_alarm_done},
+        [ASK_WATCH_TICK] = {WAY_WRITE, false, run_watch_tick},
         [ASK_LEDGER] = {WAY_HERE, false, run_ledger},
         [ASK_BANNED] = {WAY_HERE, false, run_banned},
         [ASK_OFFENCE] = {WAY_HERE, false, run_offence},
@@ -528,6 +532,7 @@ static void close_all(struct store *s)
 	state_done(s);
 	queue_done(s);
 	incident_done(s);
+	rhythms_done(s);
 	bans_done(s);
 	sending_done(s);
 	blob_log_free(&s->log);

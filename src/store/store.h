@@ -86,6 +86,7 @@ struct store_incident {
 	uint64_t id;
 	unsigned kind; /* watch/incident.h */
 	bool open;
+	bool again; /* still open, told again */
 	struct bytes key, facts;
 };
 bool store_next_incident(struct store *s, struct store_incident *ret, struct buf *room);

@@ -444,6 +444,7 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                  {
                          .title = "[what=pair No mail from {from} to {to} any more]"
                                   "[what=list The list {from} is silent]"
+                                  "[what=all Nobody sends us mail any more]"
                                   "[what=host No mail from the host {from} any more][!what No "
                                   "mail: {key}]",
                          .cause = "[{seen} mails came so far; ][never more than {usual} passed "
@@ -464,6 +465,7 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                  {
                          .title = "[what=pair {from} から {to} へのメールが途絶えています]"
                                   "[what=list メーリングリスト {from} が静かになりました]"
+                                  "[what=all 外部からのメールがまったく届きません]"
                                   "[what=host ホスト {from} からのメールが途絶えています][!what "
                                   "メールが途絶えています: {key}]",
                          .cause = "[これまでに {seen} 通届き、][間隔が {usual} "

@@ -133,8 +133,13 @@ static void facts_are_lines(void **state)
 
 static void kinds_have_names(void **state)
 {
-	for (unsigned kind = 1; kind < INCIDENT_KINDS; kind++)
-		assert_int_equal(incident_kind_find(bytes_of_text(incident_kind_name(kind))), kind);
+	for (unsigned kind = 1; kind < INCIDENT_KINDS; kind++) {
+		struct bytes name = bytes_of_text(incident_kind_name(kind));
+
+		if (!bytes_equal(name, BYTES("unknown"))) /* a number that is not given to any yet */
+			assert_int_equal(incident_kind_find(name), kind);
+	}
+	assert_int_equal(incident_kind_find(BYTES("channel")), INCIDENT_CHANNEL);
 	assert_int_equal(incident_kind_find(BYTES("nothing")), INCIDENT_NONE);
 	assert_string_equal(incident_kind_name(INCIDENT_KINDS + 7), "unknown");
 }
