@@ -139,6 +139,39 @@ struct config_judge {
 	config_points junk, refuse;     /* 0: never; default: the section judge's */
 };
 
+/* `list NAME { zone Z  kind ip|domain|allow  use refuse|junk|score|mark  points P  codes C ...  key K }`: a block or allow list in
+ * the DNS (RFC 5782). A name that config/lists.def knows needs none of these but `use` and a key where its zone has one. */
+enum config_list_kind { CONFIG_LIST_IP, CONFIG_LIST_DOMAIN, CONFIG_LIST_ALLOW };
+enum config_list_use {
+	CONFIG_LIST_SCORE, /* its points count */
+	CONFIG_LIST_MARK,  /* it is only noted */
+	CONFIG_LIST_JUNK,  /* what is listed goes to Junk */
+	CONFIG_LIST_REFUSE
+};
+
+/* One documented answer: octet by octet a range; the last may be bits instead. */
+struct config_list_code {
+	uint8_t from[4], to[4];
+	uint8_t bits;    /* not 0: some of these bits are set in the last octet */
+	bool refused;    /* it says that the list does not answer us */
+	uint8_t percent; /* of the list's points */
+	struct bytes meaning; /* a word; may be empty */
+};
+
+struct config_list {
+	struct bytes name;
+	struct bytes zone;  /* what is asked, with the key */
+	struct bytes shown; /* the same without it, for people */
+	enum config_list_kind kind;
+	enum config_list_use use;
+	config_points points;
+	bool ipv4, ipv6;   /* addresses that it has entries for */
+	bool base;         /* of domains: the registered domain is asked, not the whole name */
+	struct bytes listed, clean; /* test entries, before the zone: must be there, must not */
+	struct config_list_code *codes;
+	size_t code_count;
+};
+
 /* ---- telling the operator ---- */
 
 enum config_alarm_way {
@@ -191,6 +224,8 @@ struct config {
 	size_t origin_count;
 	struct config_judge *judges;
 	size_t judge_count;
+	struct config_list *lists;
+	size_t list_count;
 	struct config_alarm *alarms;
 	size_t alarm_count;
 	struct arena arena;
@@ -287,6 +322,7 @@ const struct config_smarthost *config_smarthost_for(const struct config *c, stru
 const struct config_smarthost *config_smarthost_named(const struct config *c, struct bytes name);
 /* NULL: there is none of this name. */
 const struct config_alarm *config_alarm_named(const struct config *c, struct bytes name);
+const struct config_list *config_list_named(const struct config *c, struct bytes name);
 /* The source for this sender. NULL: any address, hostname. */
 const struct config_origin *config_origin_for(const struct config *c, struct bytes sender);
 

@@ -8,11 +8,12 @@
  *	u32 aliases: block key, u32 line, u32 targets: block
  *	u32 dot files: block account, block extension, block file, u32 lines: u8 kind, block value, u32 line
  *	u32 users: u32 uid, block name
- *	smarthosts and origins (config/sending.c), thresholds (config/judging.c), alarms (config/alarms.c)
+ *	smarthosts and origins (config/sending.c), thresholds (config/judging.c), alarms (config/alarms.c), lists (config/lists.c)
  */
 #include "base/memory.h"
 #include "config/alarms.h"
 #include "config/judging.h"
+#include "config/lists.h"
 #include "config/option.h"
 #include "config/sending.h"
 #include "config/tables.h"
@@ -97,6 +98,7 @@ void config_encode(const struct config *c, struct buf *out)
 	sending_encode(c, out);
 	judging_encode(c, out);
 	alarms_encode(c, out);
+	lists_encode(c, out);
 }
 
 /* ---- back ---- */
@@ -250,6 +252,7 @@ static void decode_all(struct decoder *d)
 	sending_decode(d->config, &d->wire);
 	judging_decode(d->config, &d->wire);
 	alarms_decode(d->config, &d->wire);
+	lists_decode(d->config, &d->wire);
 	if (d->wire.rest.len > 0)
 		d->wire.bad = true;
 	for (size_t i = 0; i < d->config->domains.count; i++)

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "config/alarms.h"
 #include "config/judging.h"
+#include "config/lists.h"
 #include "config/option.h"
 #include "config/resolver.h"
 #include "config/sending.h"
@@ -267,6 +268,8 @@ static enum result parse_statements(struct parser *p)
 			r = judging_parse(p->config, &p->syntax, &s, p->why);
 		else if (bytes_equal(s.key, BYTES("alarm")))
 			r = alarms_parse(p->config, &p->syntax, &s, p->why);
+		else if (bytes_equal(s.key, BYTES("list")))
+			r = lists_parse(p->config, &p->syntax, &s, p->why);
 		else
 			r = parse_section(p, &s);
 		if (r != OK)
