@@ -67,6 +67,7 @@ static enum result admin_status(struct store *s, struct job *j, struct why *why)
 	              (json_int_t)s->spool_octets);
 	json_object_set_new(o, "incidents", json_integer((json_int_t)s->incidents.count));
 	ledger_status(s, o);
+	learn_status(s, o);
 	bans_status(s, o);
 	admin_row(&rows, o);
 	admin_rows_done(j, &rows);

@@ -4,7 +4,8 @@
  * also in `delivered` while the row is there: an alias and the account behind it, released one after the other, are one copy. */
 #include "store/escrow.h"
 
-#include "policy/evidence.h"
+#include "base/text.h"
+#include "policy/verdict.h"
 #include "store/life.h"
 #include "store/queue.h"
 
@@ -23,12 +24,23 @@ const char escrow_schema[] =
 
 /* ---- rows ---- */
 
+/* As it is looked for: ASCII letters in lower case. */
+static struct bytes folded(struct bytes address, char room[LIMIT_ADDRESS])
+{
+	size_t len = address.len < LIMIT_ADDRESS ? address.len : LIMIT_ADDRESS;
+
+	for (size_t i = 0; i < len; i++)
+		room[i] = text_lower_char(address.ptr[i]);
+	return bytes_of(room, len);
+}
+
 static void forget_keys(struct store *s, uint64_t mail)
 {
 	struct arena arena = {0};
 	struct change_escrow e;
 	struct wire w;
 	struct bytes rest, one;
+	char room[LIMIT_ADDRESS];
 	struct db_query *q;
 
 	if (!escrow_read(s->db, &arena, mail, &e)) {
@@ -37,11 +49,11 @@ static void forget_keys(struct store *s, uint64_t mail)
 	}
 	q = db_query(s->db, "DELETE FROM escrow_rcpt WHERE address=? AND mail=?");
 	for (w = wire_of(e.rcpts); !wire_end(&w); wire_u8(&w), wire_block(&w)) {
-		db_bind(q, "bu", wire_block(&w), mail);
+		db_bind(q, "bu", folded(wire_block(&w), room), mail);
 		db_execute(q);
 	}
 	for (w = wire_of(e.released); !wire_end(&w);) {
-		db_bind(q, "bu", wire_block(&w), mail);
+		db_bind(q, "bu", folded(wire_block(&w), room), mail);
 		db_execute(q);
 	}
 	q = db_query(s->db, "DELETE FROM escrow_check WHERE name=? AND mail=?");
@@ -56,14 +68,15 @@ static void remember_keys(struct store *s, const struct change_escrow *c)
 {
 	struct wire w;
 	struct bytes rest = c->checks, one;
+	char room[LIMIT_ADDRESS];
 	struct db_query *q = db_query(s->db, "INSERT OR IGNORE INTO escrow_rcpt VALUES(?, ?)");
 
 	for (w = wire_of(c->rcpts); !wire_end(&w); wire_u8(&w), wire_block(&w)) {
-		db_bind(q, "bu", wire_block(&w), c->mail);
+		db_bind(q, "bu", folded(wire_block(&w), room), c->mail);
 		db_execute(q);
 	}
 	for (w = wire_of(c->released); !wire_end(&w);) {
-		db_bind(q, "bu", wire_block(&w), c->mail);
+		db_bind(q, "bu", folded(wire_block(&w), room), c->mail);
 		db_execute(q);
 	}
 	q = db_query(s->db, "INSERT OR IGNORE INTO escrow_check VALUES(?, ?)");
@@ -203,11 +216,12 @@ static bool all_ours(struct store *s, struct job *j, struct bytes rcpts)
 	return rcpts.len > 0 && !w.bad;
 }
 
-static void note_kept(struct job *j, const struct change_escrow *e)
+static void note_kept(struct job *j, const struct change_escrow *e, const struct judgement *judged)
 {
-	struct buf list = {0};
-	char id[JUDGEMENT_ID + 1] = "";
+	struct bytes words = judgement_words(&j->arena, judged);
 	struct wire w = wire_of(e->rcpts);
+	char id[JUDGEMENT_ID + 1] = "-";
+	struct buf list = {0};
 
 	for (; !wire_end(&w) && buf_len(&list) < 3000; wire_u8(&w), wire_block(&w)) {
 		if (buf_len(&list))
@@ -225,9 +239,9 @@ static void note_kept(struct job *j, const struct change_escrow *e)
 	                       .sender = e->sender,
 	                       .rcpt = buf_bytes(&list),
 	                       .message_id = e->message_id,
-	                       .text = arena_printf(&j->arena, "id=%s size=%llu checks=\"%.*s\"",
-	                                            id, (unsigned long long)e->size,
-	                                            BYTES_ARG(e->checks))});
+	                       .text = arena_printf(&j->arena, "id=%s size=%llu helo=%.*s %.*s", id,
+	                                            (unsigned long long)e->size, BYTES_ARG(e->helo),
+	                                            BYTES_ARG(words))});
 	buf_done(&list);
 }
 
@@ -235,7 +249,7 @@ enum result escrow_commit(struct store *s, struct job *j, uint64_t mail, uint64_
                           struct why *why)
 {
 	const struct ask_commit *a = &j->ask.commit;
-	struct judgement judged = {0};
+	struct judgement judged = {.action = JUDGE_REFUSE, .score = 30000};
 	struct change_escrow *e;
 
 	if (!all_ours(s, j, a->recipients))
@@ -262,7 +276,7 @@ enum result escrow_commit(struct store *s, struct job *j, uint64_t mail, uint64_
 	                            .checks = checks_of(j, judged.evidence),
 	                            .evidence = judged.evidence,
 	                            .message_id = a->message_id};
-	note_kept(j, e);
+	note_kept(j, e, &judged);
 	s->escrow.octets += size;
 	return OK;
 }
@@ -372,18 +386,25 @@ unsigned escrow_release(struct store *s, struct job *j, uint64_t mail, struct by
 
 /* ---- a check that was wrong ---- */
 
-/* Does another check want it refused as well? */
-static bool others_refuse(const struct change_escrow *e, struct bytes check)
+/* Would it be refused without this check, too? */
+static bool others_refuse(struct store *s, struct job *j, const struct change_escrow *e,
+                          struct bytes check)
 {
+	struct evidence *list = arena_get(&j->arena, EVIDENCE_MAX * sizeof(*list));
+	struct verdict_threshold *to;
 	struct wire w = wire_of(e->evidence);
-	struct evidence one;
+	size_t count = 0, rcpts = 0;
+	struct verdict v = {0};
 
-	while (evidence_take(&w, &one)) {
-		if (one.says == EVIDENCE_BAD && one.wants >= JUDGE_DEFER &&
-		    !bytes_equal(one.check, check))
-			return true;
-	}
-	return false;
+	while (count < EVIDENCE_MAX && evidence_take(&w, &list[count]))
+		count += !bytes_equal(list[count].check, check);
+	to = arena_get(&j->arena,
+	               (e->rcpts.len / 9 + 1) * sizeof(*to)); /* 9: an empty one's octets */
+	for (w = wire_of(e->rcpts); !wire_end(&w); wire_u8(&w), wire_block(&w))
+		to[rcpts++] = verdict_threshold_of(s->writer_config, wire_block(&w));
+	if (rcpts)
+		verdict_make(list, count, to, rcpts, &j->arena, &v);
+	return v.action >= JUDGE_DEFER;
 }
 
 void escrow_release_check(struct store *s, struct job *j, struct bytes check, int64_t since)
@@ -443,7 +464,8 @@ static enum result run_order(struct store *s, struct job *j, struct why *why)
 		return OK;
 	count = refused_by(s, &o, mails);
 	for (size_t i = 0; i < count; i++) {
-		if (escrow_read(s->db, &j->arena, mails[i], &e) && !others_refuse(&e, o.check))
+		if (escrow_read(s->db, &j->arena, mails[i], &e) &&
+		    !others_refuse(s, j, &e, o.check))
 			escrow_release(s, j, mails[i], (struct bytes){0},
 			               arena_printf(&j->arena, "check %.*s is in doubt",
 			                            BYTES_ARG(o.check)));

@@ -28,16 +28,23 @@ struct judgement {
 	uint64_t number;       /* judgement_keep sets it */
 	int64_t at;            /* the same */
 	uint8_t stage, action; /* as JUDGED's; action is what was answered */
-	uint16_t score;        /* the same: hundredths + 30000 */
+	uint16_t score;        /* as JUDGED's: hundredths + 30000 */
 	uint32_t known;        /* enum history_known bits */
 	struct bytes ip, helo, ptr, sender, from, domain, evidence;
+	struct bytes rcpts; /* blocks; for the ledger alone, not remembered */
+	uint64_t session;   /* the same */
 };
 
-/* Locked, the owner's. Everything is copied. Returns its number, which is never used again, and the short id that says it. */
+/* Locked, the owner's. Remembers it, counts the sender's host (`hikyaku senders`), writes down in the ledger what is refused
+ * or deferred (what is taken is told with its COMMIT). Everything is copied. Returns its number, which is never used again,
+ * and the short id that says it. */
 uint64_t judgement_keep(struct store *s, const struct judgement *j, char ret_id[JUDGEMENT_ID + 1]);
 /* Any thread: copied into the arena. False: it is not known any more (a restart, or long ago). */
 bool judgement_find(struct store *s, uint64_t number, struct arena *arena, struct judgement *ret);
 void judgements_done(struct store *s);
+
+/* "action=refuse score=12.40 list.zen=\"bad 6.00 127.0.0.4\" ...": the ledger's words, the weightiest first. From the arena. */
+struct bytes judgement_words(struct arena *arena, const struct judgement *j);
 
 /* Eight characters that people can read over a telephone: never a queue id, always with a digit. */
 void judgement_id(uint64_t number, char out[JUDGEMENT_ID + 1]);

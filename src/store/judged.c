@@ -16,7 +16,8 @@ static struct judgement judgement_of(const struct ask_judged *a, enum judge_acti
 	                          .sender = a->sender,
 	                          .from = a->from,
 	                          .domain = a->domain,
-	                          .evidence = a->evidence};
+	                          .evidence = a->evidence,
+	                          .rcpts = a->rcpts};
 }
 
 enum result run_judged(struct store *s, struct job *j, struct why *why)
@@ -30,7 +31,9 @@ enum result run_judged(struct store *s, struct job *j, struct why *why)
 		return why_set(why, INVALID, "that is no judgement");
 	ret->action = a->action;
 	judgement = judgement_of(a, (enum judge_action)ret->action);
+	judgement.session = j->ask.session;
 	ret->judgement = judgement_keep(s, &judgement, id);
+	learn_judged(s, a, ret->action, ret->judgement);
 	ret->id = arena_copy(&j->arena, bytes_of_text(id));
 	return OK;
 }

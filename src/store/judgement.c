@@ -1,9 +1,13 @@
 /* What JUDGED was told, until the mail's COMMIT names it: in memory, bounded, the oldest forgotten first. A judgement's number
  * is a time in milliseconds, so that it is new after every start; its short id says the number in letters. */
-#include "store/life.h"
 #include "store/escrow.h"
 
+#include <stdlib.h>
+
+#include "base/ip.h"
 #include "base/text.h"
+#include "policy/evidence.h"
+#include "store/life.h"
 
 /* The first letter is none of a hexadecimal number's, and a digit always is among them: neither a queue id nor a word. */
 static const char first_letters[] = "ghjkmnpqrstvwxyz";
@@ -120,25 +124,124 @@ static void forget(struct store *s, uint64_t number)
 	memory_free(k);
 }
 
+/* ---- in words ---- */
+
+enum { WORDS_OF_CHECK = 160 };
+
+static int by_weight(const void *a, const void *b)
+{
+	const struct evidence *x = a, *y = b;
+	int weight = abs(y->points) - abs(x->points);
+
+	return weight ? weight : (int)y->wants - (int)x->wants;
+}
+
+/* Quotes and control characters would end the word. */
+static void quoted(struct buf *out, struct bytes text)
+{
+	for (size_t i = 0; i < text.len && i < WORDS_OF_CHECK; i++)
+		buf_append_char(out, text.ptr[i] == '"'                 ? '\''
+		                     : (unsigned char)text.ptr[i] < ' ' ? ' '
+		                     : text.ptr[i] == 0x7f              ? ' '
+		                                                        : text.ptr[i]);
+}
+
+static void points(struct buf *out, int hundredths)
+{
+	unsigned n = (unsigned)abs(hundredths);
+
+	buf_printf(out, "%s%u.%02u", hundredths < 0 ? "-" : "", n / 100, n % 100);
+}
+
+struct bytes judgement_words(struct arena *arena, const struct judgement *j)
+{
+	struct evidence *list = arena_get(arena, EVIDENCE_MAX * sizeof(*list));
+	struct wire w = wire_of(j->evidence);
+	struct buf out = {0};
+	size_t count = 0;
+	struct bytes ret;
+
+	while (count < EVIDENCE_MAX && evidence_take(&w, &list[count]))
+		count += list[count].says != EVIDENCE_NEUTRAL;
+	qsort(list, count, sizeof(*list), by_weight);
+	buf_printf(&out, "action=%s score=", judge_action_name(j->action));
+	points(&out, (int)j->score - 30000);
+	for (size_t i = 0; i < count && buf_len(&out) < 1600; i++) {
+		buf_printf(&out, " %.*s=\"%s ",
+		           BYTES_ARG(bytes_first(list[i].check, EVIDENCE_CHECK)),
+		           evidence_says_name(list[i].says));
+		points(&out, list[i].points);
+		buf_append_char(&out, list[i].text.len ? ' ' : '"');
+		if (list[i].text.len) {
+			quoted(&out, list[i].text);
+			buf_append_char(&out, '"');
+		}
+	}
+	ret = arena_copy(arena, buf_bytes(&out));
+	buf_done(&out);
+	return ret;
+}
+
+/* ---- JUDGED ---- */
+
+static void remember(struct store *s, uint64_t number, const struct judgement *j)
+{
+	struct kept *k = NEW(struct kept);
+	uint64_t oldest;
+
+	k->number = number;
+	encode(&k->data, j);
+	map_put_u64(&s->judgements.kept, number, k);
+	buf_append(&s->judgements.order, bytes_of(&number, sizeof(number)));
+	if (s->judgements.kept.count <= JUDGEMENTS_MAX)
+		return;
+	memcpy(&oldest, buf_bytes(&s->judgements.order).ptr, sizeof(oldest));
+	buf_consume(&s->judgements.order, sizeof(oldest));
+	forget(s, oldest);
+}
+
+/* Of what is refused after DATA the copy in escrow tells more. */
+static void write_down(struct store *s, const struct judgement *j)
+{
+	struct wire w = wire_of(j->rcpts);
+	char id[JUDGEMENT_ID + 1];
+	struct arena arena = {0};
+	struct buf list = {0};
+	struct bytes words = judgement_words(&arena, j);
+
+	while (!wire_end(&w) && buf_len(&list) < 3000) {
+		if (buf_len(&list))
+			buf_append_char(&list, ' ');
+		buf_append(&list, wire_block(&w));
+	}
+	judgement_id(j->number, id);
+	ledger_put(s, &(struct ledger_event){
+	                      .reason = j->action == JUDGE_REFUSE ? LEDGER_JUDGED_REFUSED
+	                                                          : LEDGER_JUDGED_DEFERRED,
+	                      .session = j->session,
+	                      .judgement = j->number,
+	                      .ip = j->ip,
+	                      .sender = j->sender,
+	                      .rcpt = buf_bytes(&list),
+	                      .text = arena_printf(&arena, "id=%s helo=%.*s %.*s", id,
+	                                           BYTES_ARG(bytes_first(j->helo, LIMIT_DOMAIN)),
+	                                           BYTES_ARG(words))});
+	buf_done(&list);
+	arena_done(&arena);
+}
+
 uint64_t judgement_keep(struct store *s, const struct judgement *judgement,
                         char ret_id[JUDGEMENT_ID + 1])
 {
 	struct judgement j = *judgement;
-	struct kept *k = NEW(struct kept);
-	uint64_t oldest;
 
 	j.at = s->now;
-	k->number = next_number(s);
-	encode(&k->data, &j);
-	map_put_u64(&s->judgements.kept, k->number, k);
-	buf_append(&s->judgements.order, bytes_of(&k->number, sizeof(k->number)));
-	if (s->judgements.kept.count > JUDGEMENTS_MAX) {
-		memcpy(&oldest, buf_bytes(&s->judgements.order).ptr, sizeof(oldest));
-		buf_consume(&s->judgements.order, sizeof(oldest));
-		forget(s, oldest);
-	}
-	judgement_id(k->number, ret_id);
-	return k->number;
+	j.number = next_number(s);
+	remember(s, j.number, &j);
+	if (j.action >= JUDGE_DEFER && !(j.action == JUDGE_REFUSE && j.stage == 1))
+		write_down(s, &j);
+	judgement_id(j.number, ret_id);
+	return j.number;
 }
 
 bool judgement_find(struct store *s, uint64_t number, struct arena *arena, struct judgement *ret)

@@ -3,6 +3,7 @@
  * is done (store/queue_*.c). */
 #include <stdio.h>
 
+#include "store/escrow.h"
 #include "store/ledger.h"
 
 enum {
@@ -117,11 +118,12 @@ static void tell_commit(struct telling *t)
 	                         .sender = a->sender,
 	                         .message_id = a->message_id};
 	char text[160];
+	struct judgement judged;
 	struct fates f;
 	struct ip ip;
 
-	if (!mail)
-		return;
+	if (!mail || a->escrow)
+		return; /* escrow.c says it */
 	if (ip_of_trace(a->trace, &ip))
 		e.ip = bytes_of(ip.octets, sizeof(ip.octets));
 	e.mail = mail->mail.id;
@@ -133,6 +135,11 @@ static void tell_commit(struct telling *t)
 		e.text = arena_printf(&t->j->arena, "by=%.*s %s",
 		                      BYTES_ARG(sending_name(t->s, &t->j->arena, t->j->owner)),
 		                      text);
+	if (judgement_find(t->s, a->judgement, &t->j->arena, &judged)) {
+		e.judgement = a->judgement;
+		e.text = arena_printf(&t->j->arena, "%.*s %.*s", BYTES_ARG(e.text),
+		                      BYTES_ARG(judgement_words(&t->j->arena, &judged)));
+	}
 	while (!wire_end(&w)) {
 		struct bytes address = wire_block(&w);
 

@@ -35,8 +35,10 @@ static void say(struct buf *out, const char *check, enum judge_action wants)
 /* As JUDGED does it. */
 static uint64_t judged(struct rig *r, const char *check, const char *other)
 {
-	struct judgement j = {
-	        .action = JUDGE_REFUSE, .score = 30600, .sender = BYTES("s@remote.test")};
+	struct judgement j = {.stage = 1,
+	                      .action = JUDGE_REFUSE,
+	                      .score = 30600,
+	                      .sender = BYTES("s@remote.test")};
 	struct buf evidence = {0};
 	char id[JUDGEMENT_ID + 1];
 	uint64_t number;
@@ -340,7 +342,8 @@ static void test_trace(void **state)
 	a = rig_admin(&r, ADMIN_TRACE, text, 0);
 	assert_int_equal(a.result, OK);
 	assert_true(bytes_find(a.admin.rows, BYTES("\"event\":\"escrowed\"")) != BYTES_NONE);
-	assert_true(bytes_find(a.admin.rows, BYTES("list.zen")) != BYTES_NONE);
+	assert_true(bytes_find(a.admin.rows, BYTES("score=6.00 list.zen=\\\"bad 6.00 127.0.0.4")) !=
+	            BYTES_NONE);
 	rig_done(&r);
 }
 
