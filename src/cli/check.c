@@ -21,7 +21,10 @@ static const struct kind kinds[] = {
         {"mime", "", "", true, check_mime},
         {"charset", "NAME", "", true, check_charset},
         {"bounce", "", "", true, check_bounce},
+        {"dkim", "", "--dns= --now= --old-rules --explain", true, check_dkim},
+        {"arc", "", "--dns= --now= --old-rules --explain", true, check_arc},
         {"spf", "", "--dns= --ip= --helo= --from= --hostname= --now= --explain", false, check_spf},
+        {"dmarc", "", "--dns= --spf-result= --spf-domain= --now= --explain", true, check_dmarc},
         {NULL, NULL, NULL, false, NULL},
 };
 

@@ -36,7 +36,14 @@ enum result check_charset(const struct check *c, struct buf *out,
 enum result check_bounce(const struct check *c, struct buf *out,
                          struct why *why); /* cli/check_bounce.c */
 
+enum result check_dkim(const struct check *c, struct buf *out,
+                       struct why *why); /* cli/check_dkim.c */
+enum result check_arc(const struct check *c, struct buf *out,
+                      struct why *why); /* cli/check_dkim.c */
+
 enum result check_spf(const struct check *c, struct buf *out,
                       struct why *why); /* cli/check_spf.c */
+enum result check_dmarc(const struct check *c, struct buf *out,
+                        struct why *why); /* cli/check_dmarc.c */
 
 #endif

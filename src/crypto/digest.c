@@ -71,13 +71,33 @@ void digest_hmac_md5(struct bytes key, struct bytes in, uint8_t ret[DIGEST_MD5])
 	hmac_once(EVP_md5(), key, in, ret);
 }
 
-struct digest *digest_new(void)
+static struct digest *begin(const EVP_MD *md)
 {
 	struct digest *d = NEW(struct digest);
 
 	d->ctx = EVP_MD_CTX_new();
-	if (!d->ctx || EVP_DigestInit_ex(d->ctx, EVP_sha256(), NULL) != 1)
-		crypto_die("SHA-256");
+	if (!d->ctx || EVP_DigestInit_ex(d->ctx, md, NULL) != 1)
+		crypto_die(EVP_MD_get0_name(md));
+	return d;
+}
+
+struct digest *digest_new(void)
+{
+	return begin(EVP_sha256());
+}
+
+struct digest *digest_new_sha1(void)
+{
+	return begin(EVP_sha1());
+}
+
+struct digest *digest_copy(const struct digest *from)
+{
+	struct digest *d = NEW(struct digest);
+
+	d->ctx = EVP_MD_CTX_new();
+	if (!d->ctx || EVP_MD_CTX_copy_ex(d->ctx, from->ctx) != 1)
+		crypto_die("copying a digest");
 	return d;
 }
 

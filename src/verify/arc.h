@@ -25,9 +25,6 @@ struct arc_verdict {
 	struct bytes reason;   /* for a person; empty with ARC_NONE and ARC_PASS */
 	struct bytes
 	        authres; /* the newest ARC-Authentication-Results after its i=, unfolded; with ARC_PASS only */
-	unsigned
-	        oldest_pass; /* the lowest instance whose message signature still holds (RFC 8617, 5.2); 0: all of them,
-	                         * or not passed */
 	bool closed; /* the newest seal itself says cv=fail: not even a broken chain may be gone on with */
 };
 

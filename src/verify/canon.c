@@ -60,6 +60,9 @@ void canon_field(enum canon_kind kind, struct bytes whole, struct buf *out)
 struct canon_body {
 	enum canon_kind kind;
 	struct digest *digest;
+	uint64_t hashed; /* octets that the digest has */
+	struct canon_mark *marks;
+	size_t mark_count;
 	uint64_t line_ends; /* kept back */
 	bool blank;         /* kept back, after line_ends */
 	bool cr;            /* the last octet was a CR */
@@ -68,18 +71,72 @@ struct canon_body {
 	char room[4096];
 };
 
-struct canon_body *canon_body_new(enum canon_kind kind)
+static struct canon_body *begin(enum canon_kind kind, struct digest *digest)
 {
 	struct canon_body *b = NEW(struct canon_body);
 
 	b->kind = kind;
-	b->digest = digest_new();
+	b->digest = digest;
 	return b;
+}
+
+struct canon_body *canon_body_new(enum canon_kind kind)
+{
+	return begin(kind, digest_new());
+}
+
+struct canon_body *canon_body_new_sha1(enum canon_kind kind)
+{
+	return begin(kind, digest_new_sha1());
+}
+
+void canon_body_mark(struct canon_body *b, struct canon_mark *marks, size_t count)
+{
+	b->marks = marks;
+	b->mark_count = count;
+}
+
+static void reach(struct canon_body *b, struct canon_mark *m)
+{
+	struct digest *d = digest_copy(b->digest);
+
+	digest_finish(&d, m->hash);
+	m->reached = true;
+}
+
+/* Takes the marks that stand here; returns how many octets may be hashed before the next one. */
+static uint64_t until_mark(struct canon_body *b)
+{
+	uint64_t room = UINT64_MAX;
+
+	for (size_t i = 0; i < b->mark_count; i++) {
+		struct canon_mark *m = &b->marks[i];
+
+		if (!m->reached && m->at == b->hashed)
+			reach(b, m);
+		else if (!m->reached && m->at - b->hashed < room)
+			room = m->at - b->hashed;
+	}
+	return room;
+}
+
+static void hash(struct canon_body *b, struct bytes piece)
+{
+	uint64_t room = until_mark(b);
+
+	while (piece.len > 0) {
+		struct bytes part = bytes_first(piece, room < piece.len ? (size_t)room : piece.len);
+
+		digest_add(b->digest, part);
+		b->hashed += part.len;
+		piece = bytes_skip(piece, part.len);
+		room = until_mark(b);
+	}
 }
 
 static void flush(struct canon_body *b)
 {
-	digest_add(b->digest, bytes_of(b->room, b->len));
+	hash(b, bytes_of(b->room, b->len));
 	b->len = 0;
 }
 
@@ -88,7 +145,7 @@ static void emit(struct canon_body *b, struct bytes piece)
 	if (b->len + piece.len > sizeof(b->room))
 		flush(b);
 	if (piece.len > sizeof(b->room)) {
-		digest_add(b->digest, piece);
+		hash(b, piece);
 	} else if (piece.len > 0) {
 		memcpy(b->room + b->len, piece.ptr, piece.len);
 		b->len += piece.len;
@@ -165,6 +222,8 @@ void canon_body_finish(struct canon_body **body, uint8_t ret_hash[DIGEST_SHA256]
 	if (b->any || b->kind == CANON_SIMPLE)
 		emit(b, BYTES("\r\n"));
 	flush(b);
+	for (size_t i = 0; i < b->mark_count; i++)
+		b->marks[i].whole = b->marks[i].at == b->hashed;
 	digest_finish(&b->digest, ret_hash);
 	memory_free(b);
 	*body = NULL;

@@ -21,7 +21,18 @@ void canon_field(enum canon_kind kind, struct bytes whole, struct buf *out);
 
 struct canon_body;
 
+/* The hash of the canonical form's first octets alone (l= of RFC 6376, 3.5). */
+struct canon_mark {
+	uint64_t at;
+	bool reached; /* hash is there: the canonical form has as many octets */
+	bool whole;   /* and no more; known after finish */
+	uint8_t hash[DIGEST_SHA256];
+};
+
 struct canon_body *canon_body_new(enum canon_kind kind);
+struct canon_body *canon_body_new_sha1(enum canon_kind kind); /* for tests of old signatures */
+/* Before the first add. marks live as long as b, any order. */
+void canon_body_mark(struct canon_body *b, struct canon_mark *marks, size_t count);
 void canon_body_add(struct canon_body *b, struct bytes piece);
 /* Ends the body, frees b and sets it to NULL. */
 void canon_body_finish(struct canon_body **b, uint8_t ret_hash[DIGEST_SHA256]);
