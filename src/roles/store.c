@@ -14,7 +14,7 @@
 #include "watch/incident.h"
 
 enum { TICK_MOST_MS = 1000, OLD_CONFIGS = 8 };
-enum { HAND_WRITER = -1, HAND_LEDGER = -2 };
+enum { HAND_WRITER = -1, HAND_LEDGER = -2, HAND_LEARN = -3 };
 
 struct self;
 
@@ -30,10 +30,10 @@ struct hand {
 struct self {
 	struct role_context *r;
 	struct store *store;
-	struct file_system *data, *etc, *ledger_files;
+	struct file_system *data, *etc, *ledger_files, *learn_files;
 	struct loop_wakeup *wakeup;
 	struct loop_timer *timer;
-	struct hand writer, ledger, readers[STORE_READERS];
+	struct hand writer, ledger, learner, readers[STORE_READERS];
 	unsigned reader_count;
 	struct role_config *config;
 	struct role_config *old[OLD_CONFIGS]; /* until the writer is idle */
@@ -54,6 +54,7 @@ static void hand_run(void *context, struct worker_job *jobs[], size_t count)
 		switch (h->reader) {
 		case HAND_WRITER: more = store_write_step(h->self->store); break;
 		case HAND_LEDGER: more = store_ledger_step(h->self->store); break;
+		case HAND_LEARN: more = store_learn_step(h->self->store); break;
 		default: more = store_read_step(h->self->store, (unsigned)h->reader); break;
 		}
 		loop_wakeup_send(h->self->wakeup);
@@ -80,6 +81,7 @@ static void hand_start(struct self *self, struct hand *h, int reader)
 	h->worker = worker_new(self->r->loop,
 	                       reader == HAND_WRITER   ? "writer"
 	                       : reader == HAND_LEDGER ? "ledger"
+	                       : reader == HAND_LEARN  ? "learner"
 	                                               : "reader",
 	                       1, 1, &hand_ops, h);
 }
@@ -94,7 +96,7 @@ static void hand_kick(struct hand *h)
 
 static bool hands_idle(const struct self *self)
 {
-	bool busy = self->writer.busy || self->ledger.busy;
+	bool busy = self->writer.busy || self->ledger.busy || self->learner.busy;
 
 	for (unsigned i = 0; i < self->reader_count; i++)
 		busy = busy || self->readers[i].busy;
@@ -155,6 +157,7 @@ static void finish(struct self *self)
 {
 	worker_free(&self->writer.worker);
 	worker_free(&self->ledger.worker);
+	worker_free(&self->learner.worker);
 	for (unsigned i = 0; i < self->reader_count; i++)
 		worker_free(&self->readers[i].worker);
 	store_free(&self->store);
@@ -184,6 +187,8 @@ static void pump(void *context)
 		hand_kick(&self->writer);
 	if (store_ledger_waits(self->store))
 		hand_kick(&self->ledger);
+	if (store_learn_waits(self->store))
+		hand_kick(&self->learner);
 	for (unsigned i = 0; i < self->reader_count && store_read_waits(self->store); i++)
 		hand_kick(&self->readers[i]);
 	if (!self->writer.busy)
@@ -238,9 +243,11 @@ static enum result start(struct role_context *r, struct why *why)
 	self->data = file_system_real_new(role_folder_fd(r, "data"));
 	self->etc = file_system_real_new(role_folder_fd(r, "etc"));
 	self->ledger_files = file_system_real_new(role_folder_fd(r, "data"));
+	self->learn_files = file_system_real_new(role_folder_fd(r, "data"));
 	o.config = self->config->config;
 	o.etc = self->etc;
 	o.ledger = self->ledger_files;
+	o.learn = self->learn_files;
 	o.readers = (unsigned)o.config->store_readers;
 	random_fill(o.seed, sizeof(o.seed));
 	result = store_open(self->data, &o, loop_now(r->loop), &self->store, &report, why);
@@ -251,6 +258,7 @@ static enum result start(struct role_context *r, struct why *why)
 	self->timer = loop_timer_new(r->loop, tick, self);
 	hand_start(self, &self->writer, HAND_WRITER);
 	hand_start(self, &self->ledger, HAND_LEDGER);
+	hand_start(self, &self->learner, HAND_LEARN);
 	self->reader_count = o.readers ? o.readers : 1;
 	for (unsigned i = 0; i < self->reader_count; i++)
 		hand_start(self, &self->readers[i], (int)i);

@@ -157,6 +157,7 @@ struct job {
 	size_t change_count, change_size;
 	struct buf block;
 	struct buf notes; /* for the ledger, once it is durable */
+	struct buf lessons; /* for store/learn.h, the same */
 	bool urgent;      /* may use the reserve */
 	bool alone;       /* names or accounts change: the group ends with it */
 	bool again;       /* a view is behind: end the group, then run it again */
@@ -264,6 +265,7 @@ struct store {
 	struct map networks_seen;        /* owner, network: when it was last noted */
 	struct bans *bans;               /* store/ban.c */
 	struct ledger *ledger;           /* NULL: this store keeps none */
+	struct learn *learn;             /* NULL: it learns nothing */
 	struct job_list traces;          /* TRACE asks, for the ledger's thread */
 	struct reader ledger_reader;     /* of that thread */
 

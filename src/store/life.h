@@ -141,6 +141,20 @@ void ledger_publish(struct store *s, struct job *j);        /* writer.c's publis
 void ledger_begin(struct store *s, struct file_system *fs); /* NULL: none is kept */
 void ledger_free(struct store *s);                          /* what waits is written first */
 
+/* ---- learn.c: what was learnt from earlier mail, data/learn.db (store/learn.h) ----
+ *
+ * Lessons wait in memory until the learning thread writes them; no answer but HISTORY's waits for it. */
+
+/* Locked: JUDGED was answered with this action and number. Nothing is learnt of what was said before DATA. */
+void learn_judged(struct store *s, const struct ask_judged *a, unsigned action, uint64_t judgement);
+void learn_note_job(struct store *s, struct job *j); /* what a writing job teaches, before it is applied */
+void learn_publish(struct store *s, struct job *j);  /* writer.c's publish; locked */
+void learn_status(struct store *s, struct json_t *ret); /* adds its figures, when something is wrong; locked */
+void learn_begin(struct store *s, struct file_system *fs); /* NULL: nothing is learnt */
+enum result learn_open(struct store *s, struct why *why) MUST_USE; /* the index is there */
+void learn_free(struct store *s);
+job_function run_history;
+
 /* ---- tls.c: other domains' MTA-STS policies, and results for TLS reports ---- */
 
 /* A job of the writer: what CARRIED's tls_reports say, counted by day. ip: 16 octets, or empty. */

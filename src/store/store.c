@@ -29,6 +29,7 @@ static const struct verb verbs[ASK_COUNT] = {
         [ASK_ROUTE] = {WAY_HERE, false, run_route},
         [ASK_SPOOL] = {WAY_HERE, false, run_spool},
         [ASK_SPOOL_DROP] = {WAY_HERE, false, run_spool_drop},
+        [ASK_HISTORY] = {WAY_HERE, false, run_history},
         [ASK_JUDGED] = {WAY_HERE, false, run_judged},
         [ASK_COMMIT] = {WAY_WRITE, false, run_commit},
         [ASK_COMMITTED] = {WAY_HERE, false, run_committed},
@@ -575,6 +576,8 @@ static enum result open_readers(struct store *s, struct why *why)
 		result = db_open(s->fs, index_name, DB_READ, &s->readers[i].db, why);
 	if (result == OK && s->ledger)
 		result = db_open(s->fs, index_name, DB_READ, &s->ledger_reader.db, why);
+	if (result == OK)
+		result = learn_open(s, why);
 	s->own.db = s->db;
 	return result;
 }
@@ -598,6 +601,7 @@ static struct store *store_new(struct file_system *fs, const struct store_option
 	job_list_init(&s->done);
 	job_list_init(&s->traces);
 	ledger_begin(s, o->ledger);
+	learn_begin(s, o->learn);
 	return s;
 }
 
@@ -674,6 +678,7 @@ void store_free(struct store **store)
 	drop_jobs(s, &s->done);
 	drop_jobs(s, &s->traces);
 	ledger_free(s);
+	learn_free(s);
 	judgements_done(s);
 	db_free(&s->ledger_reader.db);
 	buf_done(&s->ledger_reader.buf);

@@ -35,6 +35,7 @@ struct store_options {
 	struct file_system *etc;     /* ADMIN_FILE_PUT writes here; NULL: it is DENIED */
 	struct file_system
 	        *ledger;       /* the data folder once more: the ledger's; NULL: none is kept */
+	struct file_system *learn; /* and once more: what was learnt; NULL: nothing is */
 	uint8_t seed[16];      /* random: leases, uidvalidity never meet an old one */
 	unsigned readers;      /* 1 to STORE_READERS */
 	uint64_t segment_size; /* 0: the configuration's; the simulator wants it small */
@@ -75,6 +76,10 @@ bool store_read_waits(struct store *s);
 /* Work for the ledger's thread: writes a batch of events, answers a TRACE. */
 bool store_ledger_step(struct store *s);
 bool store_ledger_waits(struct store *s);
+
+/* Work for the learning thread: answers HISTORY, writes what was learnt. */
+bool store_learn_step(struct store *s);
+bool store_learn_waits(struct store *s);
 
 /* The next answer or event; what it borrows is good until the next call. */
 bool store_next_answer(struct store *s, struct store_peer *ret_to, struct answer *ret);

@@ -84,6 +84,7 @@ void job_free(struct store *s, struct job *j)
 	arena_done(&j->arena);
 	buf_done(&j->block);
 	buf_done(&j->notes);
+	buf_done(&j->lessons);
 	memory_free(j->changes);
 	memory_free(j);
 }
@@ -259,6 +260,7 @@ static void job_reset(struct job *j)
 	j->bulk[0] = j->bulk[1] = NULL;
 	buf_clear(&j->block);
 	buf_clear(&j->notes);
+	buf_clear(&j->lessons);
 }
 
 static enum step run_job(struct store *s, struct job *j, struct why *why, enum result *ret)
@@ -280,11 +282,13 @@ static enum step run_job(struct store *s, struct job *j, struct why *why, enum r
 		j->change_count = 0;
 	else if (j->change_count) {
 		ledger_note_job(s, j);
+		learn_note_job(s, j);
 		result = record_job(s, j, why, &broken);
 	}
 	if (result != OK) {
 		j->change_count = 0;
 		buf_clear(&j->notes);
+		buf_clear(&j->lessons);
 	}
 	*ret = result;
 	job_finish(s, j, result, why);
@@ -365,6 +369,7 @@ static void publish(struct store *s, struct job_list *group)
 		for (size_t i = 0; i < j->change_count; i++)
 			change_publish(s, &j->changes[i]);
 		ledger_publish(s, j);
+		learn_publish(s, j);
 	}
 	state_publish(s);
 	for (j = group->first; j; j = j->next) {
