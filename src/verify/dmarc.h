@@ -60,9 +60,10 @@ struct dmarc_verdict {
 	enum dmarc_result result;
 	enum dmarc_policy policy; /* to apply to this mail if it failed: sp, np and t are heeded */
 	struct bytes domain;      /* From's organisation; empty: there is no record at all */
-	struct bytes policy_domain; /* where the record stands, without _dmarc. */
-	struct bytes record;        /* its text */
-	struct bytes rua;           /* where reports are wanted; may be empty */
+	struct bytes
+	        policy_domain; /* where the record stands, without _dmarc.; empty: there is none */
+	struct bytes record;   /* its text */
+	struct bytes rua;      /* where reports are wanted; may be empty */
 	bool aligned_spf, aligned_dkim;
 	bool testing;
 	struct bytes reason; /* of errors: why, for a person */

@@ -110,7 +110,7 @@ class ScriptedDns:
                 out = self.reply(packet, 1232)
                 if out:
                     self.udp.sendto(out, peer)
-            except (OSError, ValueError):
+            except (OSError, ValueError, IndexError):
                 return
 
     def serve_tcp(self):
