@@ -189,7 +189,7 @@ static void teach_move(struct store *s, struct job *j)
 
 void learn_note_job(struct store *s, struct job *j)
 {
-	if (!s->learn || !s->writer_config->judge_learn)
+	if (!s->learn)
 		return;
 	if (j->ask.kind == ASK_COMMIT && !j->ask.commit.escrow)
 		teach_commit(j);

@@ -245,7 +245,8 @@ static void take_moved(struct lesson *l, struct wire *w, enum lesson_state as)
 
 	if (!w->bad && mail_find(l, mail, &arena, &m)) {
 		count_as(l, &m, as);
-		learn_as(l, &m, as);
+		if (l->config->judge_learn)
+			learn_as(l, &m, as);
 		state_put(l, &m);
 	}
 	arena_done(&arena);

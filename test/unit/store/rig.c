@@ -104,6 +104,10 @@ struct answer rig_run(struct rig *r)
 			store_ledger_step(r->store);
 			some = true;
 		}
+		if (store_learn_waits(r->store)) {
+			store_learn_step(r->store);
+			some = true;
+		}
 		if (store_read_waits(r->store)) {
 			store_read_step(r->store, 0);
 			some = true;
