@@ -9,9 +9,9 @@ const char *const keyword_names[3] = {"$Forwarded", "work", "Later"};
 
 const char *op_name(enum op_kind kind)
 {
-	static const char *const names[OP_KINDS] = {"COMMIT", "APPEND", "FLAGS",  "EXPUNGE",
-	                                            "COPY",   "CREATE", "DELETE", "RENAME",
-	                                            "SORTED", "IMAGE",  "SWEEP"};
+	static const char *const names[OP_KINDS] = {
+	        "COMMIT", "APPEND", "FLAGS",  "EXPUNGE", "COPY",  "CREATE", "DELETE",
+	        "RENAME", "SORTED", "ESCROW", "RELEASE", "IMAGE", "SWEEP"};
 
 	return names[kind];
 }
@@ -72,6 +72,27 @@ static void apply_commit(struct model *m, const struct op *o)
 		entry_add(m, o->tag, 1);
 	if (o->recipients & 4)
 		entry_add(m, o->tag, LIST);
+}
+
+static void apply_escrow(struct model *m, const struct op *o)
+{
+	if (m->escrow_count < ESCROWS)
+		m->escrow[m->escrow_count++] = (struct model_escrow){o->tag, o->recipients};
+}
+
+/* Only to whom it was not released before. */
+static void apply_release(struct model *m, const struct op *o)
+{
+	for (unsigned i = 0; i < m->escrow_count; i++) {
+		struct op given = *o;
+
+		if (m->escrow[i].tag != o->tag)
+			continue;
+		given.recipients = o->recipients & m->escrow[i].recipients;
+		given.junk = false;
+		apply_commit(m, &given);
+		m->escrow[i].recipients &= ~given.recipients;
+	}
 }
 
 static void apply_flags(struct model_box *b, const struct op *o)
@@ -158,6 +179,8 @@ void model_apply(struct model *m, const struct op *o)
 		*b = (struct model_box){0};
 		break;
 	case OP_SORTED: apply_sorted(m, o); break;
+	case OP_ESCROW: apply_escrow(m, o); break;
+	case OP_RELEASE: apply_release(m, o); break;
 	default: break;
 	}
 }
@@ -252,6 +275,30 @@ static bool entries_fit(const struct model *m, const struct seen *seen, struct w
 	return true;
 }
 
+/* Nothing is lost from escrow, and nothing comes back that was released. */
+static bool escrow_fits(const struct model *m, const struct seen *seen, struct why *why)
+{
+	if (seen->entries_known && seen->escrow_count != m->escrow_count)
+		return why_set(why, FAILED, "%u mails in escrow, should be %u", seen->escrow_count,
+		               m->escrow_count),
+		       false;
+	for (unsigned i = 0; seen->entries_known && i < m->escrow_count; i++) {
+		const struct model_escrow *want = &m->escrow[i];
+		unsigned k = 0;
+
+		while (k < seen->escrow_count && seen->escrow[k].tag != want->tag)
+			k++;
+		if (k == seen->escrow_count)
+			return why_set(why, FAILED, "mail %u is not in escrow", want->tag), false;
+		if (seen->escrow[k].recipients != want->recipients)
+			return why_set(why, FAILED,
+			               "mail %u in escrow is left for %x, should be %x", want->tag,
+			               seen->escrow[k].recipients, want->recipients),
+			       false;
+	}
+	return true;
+}
+
 bool model_fits(struct model *m, const struct seen *seen, struct why *why)
 {
 	for (unsigned a = 0; a < ACCOUNTS; a++)
@@ -262,7 +309,7 @@ bool model_fits(struct model *m, const struct seen *seen, struct why *why)
 			if (!box_fits(&m->boxes[a][b], &seen->boxes[a][b], where, why))
 				return false;
 		}
-	return entries_fit(m, seen, why);
+	return entries_fit(m, seen, why) && escrow_fits(m, seen, why);
 }
 
 static bool same_mails(const struct model_box *a, const struct model_box *b)

@@ -14,6 +14,7 @@ enum {
 	BOXES = 6,
 	MAILS = 160,
 	ENTRIES = 40,
+	ESCROWS = 60,
 	TAGS = 1024,
 	UIDS = 32
 };
@@ -43,10 +44,18 @@ struct model_entry {
 	unsigned recipient;
 };
 
+/* Refused and kept. recipients: bits, those that it was not released to. */
+struct model_escrow {
+	uint32_t tag;
+	unsigned recipients;
+};
+
 struct model {
 	struct model_box boxes[ACCOUNTS][BOXES];
 	struct model_entry entries[ENTRIES];
 	unsigned entry_count;
+	struct model_escrow escrow[ESCROWS];
+	unsigned escrow_count;
 	uint8_t delivered[TAGS];        /* bit: the account has it */
 	uint32_t told[ACCOUNTS][BOXES]; /* the highest UIDVALIDITY under this name */
 };
@@ -61,6 +70,8 @@ enum op_kind {
 	OP_DELETE,
 	OP_RENAME,
 	OP_SORTED,
+	OP_ESCROW,  /* COMMIT that delivers nothing */
+	OP_RELEASE, /* ... until now */
 	OP_IMAGE,
 	OP_SWEEP,
 	OP_KINDS
@@ -73,13 +84,14 @@ struct op {
 	uint32_t number;
 	unsigned account, box, to;
 	uint32_t tag;
-	unsigned recipients; /* COMMIT: bits */
+	unsigned recipients; /* COMMIT, ESCROW, RELEASE: bits */
 	bool junk, move;
 	uint32_t uids[UIDS]; /* ascending */
 	unsigned uid_count;  /* EXPUNGE: 0 is all */
 	enum flags_mode mode;
 	uint8_t flags, keywords;
 	uint64_t entry, lease;
+	char mail[24]; /* RELEASE: its id */
 	unsigned recipient;
 	enum sort_way way;
 	char key[16];
@@ -112,6 +124,8 @@ struct seen {
 	bool entries_known;
 	struct model_entry entries[ENTRIES];
 	unsigned entry_count;
+	struct model_escrow escrow[ESCROWS];
+	unsigned escrow_count;
 };
 
 /* Does the store show what the model says? Then the model learns the UIDs that it did not know. why says what differs. */

@@ -97,9 +97,39 @@ static bool pick_entry(struct world *w, struct op *o)
 	return true;
 }
 
+/* Whom it is released to: all, or one of them. */
+static bool pick_escrow(struct world *w, struct op *o)
+{
+	struct model_escrow list[ESCROWS];
+	char mails[ESCROWS][24];
+	unsigned count, at;
+
+	if (!w->model.escrow_count || w->model.entry_count + 2 * OPS >= ENTRIES)
+		return false;
+	if (!world_escrow(w, list, mails, &count) || !count)
+		return false;
+	at = (unsigned)world_draw(w, count);
+	o->tag = list[at].tag;
+	o->recipients = (1u << RECIPIENTS) - 1;
+	if (world_draw(w, 2))
+		o->recipients = 1u << world_draw(w, RECIPIENTS);
+	memcpy(o->mail, mails[at], sizeof(o->mail));
+	return true;
+}
+
+static bool in_escrow(const struct world *w, uint32_t tag)
+{
+	for (unsigned i = 0; i < w->model.escrow_count; i++)
+		if (w->model.escrow[i].tag == tag)
+			return true;
+	return false;
+}
+
 static void make_mail(struct world *w, struct op *o)
 {
-	o->tag = w->next_tag++ % TAGS;
+	do
+		o->tag = w->next_tag++ % TAGS;
+	while (in_escrow(w, o->tag));
 	w->model.delivered[o->tag] = 0;
 	for (unsigned i = 0; i < sizeof(o->key); i++)
 		o->key[i] = (char)world_draw(w, 256);
@@ -107,10 +137,11 @@ static void make_mail(struct world *w, struct op *o)
 
 static bool make_op(struct world *w, struct op *o)
 {
-	static const enum op_kind kinds[] = {OP_COMMIT, OP_COMMIT, OP_COMMIT, OP_APPEND,  OP_APPEND,
-	                                     OP_FLAGS,  OP_FLAGS,  OP_FLAGS,  OP_EXPUNGE, OP_COPY,
-	                                     OP_COPY,   OP_SORTED, OP_SORTED, OP_SORTED,  OP_CREATE,
-	                                     OP_DELETE, OP_RENAME, OP_IMAGE,  OP_SWEEP};
+	static const enum op_kind kinds[] = {
+	        OP_COMMIT, OP_COMMIT, OP_COMMIT,  OP_APPEND, OP_APPEND, OP_FLAGS,
+	        OP_FLAGS,  OP_FLAGS,  OP_EXPUNGE, OP_COPY,   OP_COPY,   OP_SORTED,
+	        OP_SORTED, OP_SORTED, OP_CREATE,  OP_DELETE, OP_RENAME, OP_IMAGE,
+	        OP_SWEEP,  OP_ESCROW, OP_RELEASE, OP_RELEASE};
 
 	*o = (struct op){.kind = kinds[world_draw(w, sizeof(kinds) / sizeof(kinds[0]))]};
 	o->flags = (uint8_t)world_draw(w, 32);
@@ -148,6 +179,11 @@ static bool make_op(struct world *w, struct op *o)
 		o->to = BOX_FIXED + (unsigned)world_draw(w, BOXES - BOX_FIXED);
 		return o->to != o->box;
 	case OP_SORTED: return pick_entry(w, o);
+	case OP_ESCROW:
+		make_mail(w, o);
+		o->recipients = 1 + (unsigned)world_draw(w, 7);
+		return w->model.escrow_count + OPS < ESCROWS;
+	case OP_RELEASE: return pick_escrow(w, o);
 	default: return world_chance(w, 50);
 	}
 }
@@ -291,7 +327,7 @@ static void ask_committed(struct world *w, unsigned done)
 		bool there = in_doubt(o) ? done >> bit++ & 1 : o->result == OK;
 		enum result said;
 
-		if (o->kind != OP_COMMIT && o->kind != OP_APPEND)
+		if (o->kind != OP_COMMIT && o->kind != OP_APPEND && o->kind != OP_ESCROW)
 			continue;
 		said = world_committed(w, o);
 		if (said != LOST && said != (there ? OK : NOT_FOUND))

@@ -1,5 +1,6 @@
 #include "world.h"
 
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -368,6 +369,7 @@ static bool op_ask(struct world *w, struct op *o, struct ask *a, struct buf *one
 
 	switch (o->kind) {
 	case OP_COMMIT:
+	case OP_ESCROW:
 		if (!spool(w, MX, FRONT_MX, o->tag))
 			return false;
 		*a = (struct ask){.kind = ASK_COMMIT};
@@ -377,6 +379,7 @@ static bool op_ask(struct world *w, struct op *o, struct ask *a, struct buf *one
 		a->commit.summary = BYTES("summary");
 		a->commit.recipients = recipients_of(o, one);
 		a->commit.junk = o->junk;
+		a->commit.escrow = o->kind == OP_ESCROW;
 		return true;
 	case OP_APPEND:
 		if (!spool(w, ACCESS, session, o->tag))
@@ -429,6 +432,14 @@ static bool op_ask(struct world *w, struct op *o, struct ask *a, struct buf *one
 		a->sorted.lease = o->lease;
 		a->sorted.actions = actions_of(o, one);
 		return true;
+	case OP_RELEASE:
+		*a = (struct ask){.kind = ASK_ADMIN};
+		a->admin.verb = ADMIN_ESCROW_RELEASE;
+		a->admin.subject = bytes_of_text(o->mail);
+		for (unsigned i = 0; i < RECIPIENTS; i++)
+			if (o->recipients == 1u << i)
+				a->admin.value = bytes_of_text(recipient_names[i]);
+		return true;
 	case OP_IMAGE:
 	case OP_SWEEP:
 		*a = (struct ask){.kind = ASK_ADMIN};
@@ -441,8 +452,10 @@ static bool op_ask(struct world *w, struct op *o, struct ask *a, struct buf *one
 static unsigned role_of(enum op_kind kind)
 {
 	switch (kind) {
-	case OP_COMMIT: return MX;
+	case OP_COMMIT:
+	case OP_ESCROW: return MX;
 	case OP_SORTED: return SORTER;
+	case OP_RELEASE:
 	case OP_IMAGE:
 	case OP_SWEEP: return WEB;
 	default: return ACCESS;
@@ -718,6 +731,57 @@ static bool look_entries(struct world *w, struct seen *ret)
 	return true;
 }
 
+static unsigned recipient_bits(const json_t *list)
+{
+	unsigned bits = 0;
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(list, i, one)
+	{
+		for (unsigned k = 0; k < RECIPIENTS; k++)
+			if (strcmp(json_string_value(one), recipient_names[k]) == 0)
+				bits |= 1u << k;
+	}
+	return bits;
+}
+
+bool world_escrow(struct world *w, struct model_escrow *list, char (*mails)[24],
+                  unsigned *ret_count)
+{
+	struct ask a = {.kind = ASK_ADMIN};
+	struct answer got;
+
+	*ret_count = 0;
+	do {
+		struct bytes rows, line;
+
+		a.admin.verb = ADMIN_ESCROW_SHOW;
+		a.admin.subject = BYTES("all");
+		if (!world_call(w, WEB, 0, &a, &got))
+			return false;
+		if (got.result == NOT_FOUND)
+			return true;
+		rows = got.admin.rows;
+		while (bytes_cut(&rows, '\n', &line) && *ret_count < ESCROWS) {
+			json_t *row = json_loadb(line.ptr, line.len, 0, NULL);
+			struct model_escrow *e = &list[*ret_count];
+
+			e->tag = world_tag(
+			        (uint64_t)json_integer_value(json_object_get(row, "size")));
+			e->recipients = recipient_bits(json_object_get(row, "recipients")) &
+			                ~recipient_bits(json_object_get(row, "released"));
+			if (mails)
+				snprintf(mails[*ret_count], 24, "%s",
+				         json_string_value(json_object_get(row, "mail")));
+			*ret_count += row != NULL;
+			json_decref(row);
+		}
+		a = (struct ask){.kind = ASK_ADMIN, .admin.number = got.admin.next};
+	} while (got.admin.next);
+	return true;
+}
+
 bool world_look(struct world *w, struct seen *ret, bool entries)
 {
 	memset(ret, 0, sizeof(*ret));
@@ -725,7 +789,8 @@ bool world_look(struct world *w, struct seen *ret, bool entries)
 		for (unsigned b = 0; b < BOXES; b++)
 			if (!look_box(w, a, b, &ret->boxes[a][b]))
 				return false;
-	return !entries || look_entries(w, ret);
+	return !entries ||
+	       (look_entries(w, ret) && world_escrow(w, ret->escrow, NULL, &ret->escrow_count));
 }
 
 static bool read_mail(struct world *w, unsigned account, uint64_t mailbox,

@@ -69,6 +69,9 @@ void world_repeat(struct world *w, const struct op *o);
 uint32_t world_tag(uint64_t size); /* which mail has this size; UINT32_MAX: none */
 /* Everything as a client sees it. */
 bool world_look(struct world *w, struct seen *ret, bool entries);
+/* What is in escrow, with the mails' ids (may be NULL); room for ESCROWS. False: the world is down. */
+bool world_escrow(struct world *w, struct model_escrow *list, char (*mails)[24],
+                  unsigned *ret_count);
 /* Reads every mail and compares it, octet by octet. */
 bool world_read_all(struct world *w);
 bool world_accounts(struct world *w); /* makes them */
