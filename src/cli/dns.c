@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "base/wire.h"
 #include "cli/cli.h"
 #include "cli/client.h"
@@ -323,13 +324,32 @@ static const char *level_name(enum publish_level level)
 	return names[level];
 }
 
+/* What strangers published may hold anything: a terminal would obey it, and JSON is UTF-8. */
+static struct bytes plain(struct work *w, struct bytes text)
+{
+	bool utf8 = text_is_utf8(text);
+	char *copy = arena_get(&w->c->arena, text.len + 1);
+
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.ptr[i];
+		bool control = c < ' ' ? c != '\n' && c != '\t' : c == 0x7f;
+		/* U+0080 to U+009F are controls, too. */
+		bool high = c == 0xc2 && i + 1 < text.len && (unsigned char)text.ptr[i + 1] < 0xa0;
+
+		copy[i] = control || high || (!utf8 && c >= 0x80) ? '?' : text.ptr[i];
+		if (high && utf8)
+			copy[++i] = '?';
+	}
+	return bytes_of(copy, text.len);
+}
+
 static struct bytes said(struct work *w, const struct publish_finding *f, enum publish_part part)
 {
 	struct buf text = {0};
 	struct bytes copy;
 
 	publish_say(f, part, cli_speaks_japanese(w->c), &text);
-	copy = arena_copy(&w->c->arena, buf_bytes(&text));
+	copy = plain(w, buf_bytes(&text));
 	buf_done(&text);
 	return copy;
 }
@@ -353,9 +373,9 @@ static void print_finding_json(struct work *w, const struct publish_finding *f)
 
 	set(row, "level", bytes_of_text(level_name(level)));
 	set(row, "problem", bytes_of_text(publish_problem_name(f->problem)));
-	set(row, "name", f->name);
-	set(row, "published", f->have);
-	set(row, "wanted", f->want);
+	set(row, "name", plain(w, f->name));
+	set(row, "published", plain(w, f->have));
+	set(row, "wanted", plain(w, f->want));
 	set(row, "what", said(w, f, PUBLISH_WHAT));
 	set(row, "causes", said(w, f, PUBLISH_CAUSES));
 	set(row, "do", said(w, f, PUBLISH_DO));

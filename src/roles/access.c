@@ -82,13 +82,13 @@ static struct engine *submit_new(const void *options, const struct engine_peer *
 #define SUBMIT_BANNED "421 4.7.0 " BANNED_WORDS
 
 static const struct front_protocol protocols[] = {
-        {CONFIG_IMAP, false, IMAP_BUSY, imap_options_new, imap_new, IMAP_BANNED},
-        {CONFIG_IMAPS, true, IMAP_BUSY, imap_options_new, imap_new, IMAP_BANNED},
-        {CONFIG_POP3, false, POP3_BUSY, pop3_options_new, pop3_new, POP3_BANNED},
-        {CONFIG_POP3S, true, POP3_BUSY, pop3_options_new, pop3_new, POP3_BANNED},
-        {CONFIG_SUBMISSION, false, SUBMIT_BUSY, submit_options_new, submit_new, SUBMIT_BANNED},
-        {CONFIG_SUBMISSIONS, true, SUBMIT_BUSY, submit_options_new, submit_new, SUBMIT_BANNED},
-        {ROLE_SUBMIT, false, SUBMIT_BUSY, submit_options_new, submit_new, SUBMIT_BANNED},
+        {CONFIG_IMAP, false, IMAP_BUSY, imap_options_new, imap_new, IMAP_BANNED, NULL},
+        {CONFIG_IMAPS, true, IMAP_BUSY, imap_options_new, imap_new, IMAP_BANNED, NULL},
+        {CONFIG_POP3, false, POP3_BUSY, pop3_options_new, pop3_new, POP3_BANNED, NULL},
+        {CONFIG_POP3S, true, POP3_BUSY, pop3_options_new, pop3_new, POP3_BANNED, NULL},
+        {CONFIG_SUBMISSION, false, SUBMIT_BUSY, submit_options_new, submit_new, SUBMIT_BANNED, NULL},
+        {CONFIG_SUBMISSIONS, true, SUBMIT_BUSY, submit_options_new, submit_new, SUBMIT_BANNED, NULL},
+        {ROLE_SUBMIT, false, SUBMIT_BUSY, submit_options_new, submit_new, SUBMIT_BANNED, NULL},
 };
 
 static enum result start(struct role_context *r, struct why *why)

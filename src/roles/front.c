@@ -166,7 +166,10 @@ void front_generation_drop(struct front_generation **generation)
 	if (--g->holders > 0)
 		return;
 	for (size_t i = 0; i < g->front->protocol_count; i++)
-		memory_free(g->options[i]);
+		if (g->front->protocols[i].options_free)
+			g->front->protocols[i].options_free(g->options[i]);
+		else
+			memory_free(g->options[i]);
 	memory_free(g->options);
 	tls_context_free(&g->tls);
 	role_config_drop(&g->config);

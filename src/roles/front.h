@@ -33,6 +33,7 @@ struct front_protocol {
 	struct engine *(*engine_new)(const void *options, const struct engine_peer *peer,
 	                             time_ms now);
 	const char *banned; /* what a banned address is told; NULL: nothing */
+	void (*options_free)(void *options); /* NULL: it is one piece of memory */
 };
 
 /* A role's ops, to be put into its row; start is the role's own and calls front_start. */

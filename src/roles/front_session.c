@@ -227,11 +227,19 @@ static void tls_start(struct connection *c, const struct ask *a, size_t rest)
 	}
 }
 
+/* The one of the answerers that is asked: SESSION_END alone has two, and goes out by itself. */
+static unsigned answerer_of(unsigned to)
+{
+	if (to & STORE)
+		return STORE;
+	return to & KEEPER ? KEEPER : RESOLVER;
+}
+
 static void forward(struct connection *c, struct ask *a)
 {
 	struct front *f = c->front;
 	unsigned to = ask_info(a->kind)->to;
-	struct channel *ch = role_channel(f->role, to & STORE ? STORE : KEEPER, 0);
+	struct channel *ch = role_channel(f->role, answerer_of(to), 0);
 
 	a->session = c->session;
 	if ((to & STORE) && c->granted && f->grants_missing) {

@@ -9,7 +9,16 @@ static void *smtp_options_new(const struct config *c, bool has_tls)
 
 	*o = smtp_options_of(c);
 	o->starttls = has_tls;
+	o->judging = judging_options_new(c);
 	return o;
+}
+
+static void smtp_options_free(void *options)
+{
+	struct smtp_options *o = options;
+
+	judging_options_free(&o->judging);
+	memory_free(o);
 }
 
 static struct engine *smtp_new(const void *options, const struct engine_peer *peer, time_ms now)
@@ -23,6 +32,7 @@ static const struct front_protocol protocols[] = {
          .banned = "421 4.7.0 Your address is kept out for a time; if that is a mistake, ask our "
                    "postmaster from elsewhere\r\n",
          .options_new = smtp_options_new,
+         .options_free = smtp_options_free,
          .engine_new = smtp_new},
 };
 
@@ -49,7 +59,7 @@ const struct role role_mx = {
         .bit = MX,
         .does = "SMTP from strangers on port 25",
         .rights = SANDBOX_ACCEPT,
-        .answerers = STORE | KEEPER,
+        .answerers = STORE | KEEPER | RESOLVER,
         .signs = true,
         .protocols = 1 << CONFIG_SMTP,
         .ops = &ops,

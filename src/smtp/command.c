@@ -93,6 +93,7 @@ static bool greet(struct smtp_server *s, struct bytes args)
 	smtp_mail_reset(s);
 	buf_clear(&s->helo);
 	buf_append(&s->helo, name);
+	smtp_judge_hello(s);
 	s->phase = PHASE_READY;
 	return true;
 }

@@ -81,6 +81,7 @@ static void begin_mail(struct smtp_server *s)
 	m->recipients_left = UINT32_MAX;
 	if (!s->options->submission) {
 		s->phase = PHASE_MAIL;
+		smtp_judge_mail(s);
 		smtp_reply(s, 250, "2.1.0", "Sender OK");
 		return;
 	}
@@ -360,8 +361,10 @@ static const struct refusal *refusal_of(const struct smtp_server *s, const struc
 }
 
 /* False: LIMIT_ENVELOPE has no room for it. */
-static bool pack(struct smtp_mail *m, const struct smtp_rcpt *r)
+static bool pack(struct smtp_server *s, const struct smtp_rcpt *r)
 {
+	struct smtp_mail *m = &s->mail;
+
 	if (buf_len(&m->recipients) + r->address.len + r->orcpt.len + 9 > LIMIT_ENVELOPE)
 		return false;
 	buf_block(&m->recipients, r->address);
@@ -370,6 +373,7 @@ static bool pack(struct smtp_mail *m, const struct smtp_rcpt *r)
 	m->remote |= r->class == ROUTE_REMOTE;
 	m->only_rcpt = m->rcpt_good == 0 ? r->address : (struct bytes){0};
 	m->rcpt_good++;
+	smtp_judge_rcpt(s, r->address);
 	return true;
 }
 
@@ -394,7 +398,7 @@ void smtp_rcpt_reply(struct smtp_server *s, const struct smtp_rcpt *r)
 	s->verb = "RCPT";
 	if (no)
 		refuse_rcpt(s, no->code, no->enhanced, r->address, no->text);
-	else if (pack(&s->mail, r))
+	else if (pack(s, r))
 		smtp_reply(s, 250, "2.1.5", "<%.*s> OK", BYTES_ARG(r->address));
 	else
 		refuse_rcpt(s, 452, "4.5.3", r->address,

@@ -96,7 +96,7 @@ static void take_content(struct smtp_server *s, struct bytes run)
 	if (s->options->submission)
 		smtp_submit_content(s, run);
 	else
-		smtp_content_keep(s, run);
+		smtp_judge_content(s, run);
 }
 
 void smtp_content_keep(struct smtp_server *s, struct bytes run)
@@ -116,6 +116,7 @@ static void make_trace(struct smtp_server *s)
 	        .return_path = !m->remote, /* RFC 5321, 4.4: the last host makes it */
 	        .sender = m->sender,
 	        .helo = buf_bytes(&s->helo),
+	        .client_name = s->judging ? judging_client_name(s->judging) : (struct bytes){0},
 	        .client = hidden ? NULL : &s->peer.ip,
 	        .hostname = s->options->hostname,
 	        .esmtp = s->ehlo && !local,
@@ -221,17 +222,17 @@ static bool is_looping(struct smtp_server *s)
 }
 
 /* After Return-Path, where there is one, before Received. */
-static void add_signatures(struct smtp_mail *m)
+static void add_fields(struct smtp_mail *m)
 {
 	struct bytes trace = buf_bytes(&m->trace);
 	size_t first = bytes_starts(trace, BYTES("Return-Path:")) ? bytes_find_char(trace, '\n') + 1
 	                                                          : 0;
 	struct buf whole = {0};
 
-	if (buf_len(&m->submit.signatures) == 0)
+	if (buf_len(&m->added) == 0)
 		return;
 	buf_append(&whole, bytes_first(trace, first));
-	buf_append(&whole, buf_bytes(&m->submit.signatures));
+	buf_append(&whole, buf_bytes(&m->added));
 	buf_append(&whole, bytes_skip(trace, first));
 	buf_done(&m->trace);
 	m->trace = whole;
@@ -259,10 +260,10 @@ static void begin_commit(struct smtp_server *s)
 {
 	struct smtp_mail *m = &s->mail;
 
-	summary_builder_finish_grown(m->builder, buf_bytes(&m->submit.signatures), &m->summary);
+	summary_builder_finish_grown(m->builder, buf_bytes(&m->added), &m->summary);
 	if (is_looping(s))
 		return;
-	add_signatures(m);
+	add_fields(m);
 	keep_message_id(m);
 	if (!m->key_given)
 		make_key(s);
@@ -284,6 +285,10 @@ void smtp_content_proceed(struct smtp_server *s)
 		s->wait = WAIT_SPOOL;
 	else if (s->options->submission && !smtp_submit_ready(s))
 		s->wait = WAIT_SUBMIT;
+	else if (!smtp_judge_ready(s))
+		s->wait = WAIT_JUDGE;
+	else if (m->action == JUDGE_DEFER)
+		smtp_judge_defer(s);
 	else
 		begin_commit(s);
 }
@@ -297,8 +302,10 @@ static void content_end(struct smtp_server *s)
 	if (m->size == 0)
 		take_content(s, BYTES("\r\n"));
 	m->ended = true;
-	if (s->options->submission && m->fault == FAULT_NONE)
+	if (m->fault == FAULT_NONE && s->options->submission)
 		smtp_submit_end(s);
+	else if (m->fault == FAULT_NONE)
+		smtp_judge_end(s);
 	smtp_content_proceed(s);
 }
 
@@ -472,8 +479,11 @@ static void commit_ask(struct smtp_server *s, struct ask *ret)
 	                               .hold_until = m->hold_until,
 	                               .deliver_by = m->deliver_by,
 	                               .by_mode = m->by_mode,
+	                               .junk = m->action == JUDGE_JUNK,
 	                               .local_uid = s->peer.local ? s->peer.uid + 1 : 0,
-	                               .message_id = m->message_id}};
+	                               .message_id = m->message_id,
+	                               .judgement = m->judgement,
+	                               .escrow = m->action == JUDGE_REFUSE}};
 }
 
 bool smtp_mail_ask(struct smtp_server *s, struct ask *ret)
@@ -544,6 +554,12 @@ static void committed(struct smtp_server *s, struct bytes id)
 {
 	struct smtp_mail *m = &s->mail;
 
+	m->spool_begun = false; /* used up */
+	if (m->action == JUDGE_REFUSE) {
+		smtp_judge_refuse(s);
+		smtp_mail_reset(s);
+		return;
+	}
 	smtp_note(s, s->options->submission ? "submitted" : "smtp-accepted",
 	          "id=%.*s helo=%.*s%s%.*s sender=<%.*s> rcpts=%u size=%llu", BYTES_ARG(id),
 	          BYTES_ARG(buf_bytes(&s->helo)), s->logged_in ? " user=" : "",
@@ -551,7 +567,6 @@ static void committed(struct smtp_server *s, struct bytes id)
 	          (unsigned long long)m->size);
 	smtp_reply(s, 250, "2.0.0", "OK queued as %.*s", BYTES_ARG(bytes_first(id, 100)));
 	s->mails++;
-	m->spool_begun = false; /* used up */
 	smtp_mail_reset(s);
 }
 
@@ -648,6 +663,8 @@ void smtp_mail_done(struct smtp_mail *m)
 	buf_done(&m->trace);
 	buf_done(&m->summary);
 	buf_done(&m->staged);
+	buf_done(&m->added);
+	smtp_strip_done(&m->strip);
 	smtp_submit_done(&m->submit);
 	summary_builder_free(&m->builder);
 	arena_done(&m->arena);
@@ -658,6 +675,8 @@ void smtp_mail_reset(struct smtp_server *s)
 	struct smtp_mail *m = &s->mail;
 	struct smtp_mail fresh = {0};
 
+	if (s->judging)
+		judging_reset(s->judging);
 	if (m->spool_begun)
 		s->drop = m->spool;
 	if (s->phase > PHASE_READY)

@@ -383,7 +383,7 @@ static bool server_ask(struct engine *e, struct ask *ret)
 		return true;
 	}
 	return smtp_auth_ask(s, ret) || smtp_sender_ask(s, ret) || smtp_rcpt_ask(s, ret) ||
-	       smtp_submit_ask(s, ret) || smtp_mail_ask(s, ret);
+	       smtp_submit_ask(s, ret) || smtp_judge_ask(s, ret) || smtp_mail_ask(s, ret);
 }
 
 static void tls_keep(struct smtp_server *s, const struct answer_tls_start *t)
@@ -424,6 +424,8 @@ static void server_answer(struct engine *e, const struct answer *a)
 
 	if (a->kind == ASK_TLS_START)
 		tls_answer(s, a);
+	else if (smtp_judge_answer(s, a))
+		;
 	else if (a->kind == ASK_ROUTE)
 		smtp_rcpt_answer(s, a);
 	else if (is_login(a->kind))
@@ -467,6 +469,8 @@ static time_ms server_deadline(const struct engine *e)
 
 	if (s->wait == WAIT_PAUSE)
 		return s->mail.pause_until;
+	if (s->wait == WAIT_JUDGE)
+		return judging_deadline(s->judging);
 	if (!waits_for_client(s))
 		return TIME_NEVER;
 	return earlier(s->active + s->options->command_timeout_ms, s->started + session_max(s));
@@ -480,6 +484,7 @@ static void server_tick(struct engine *e, time_ms now)
 	if (now > s->now)
 		s->now = now;
 	smtp_mail_tick(s);
+	smtp_judge_tick(s);
 	if (!waits_for_client(s))
 		return;
 	s->verb = "-";
@@ -516,8 +521,8 @@ static bool server_finished(const struct engine *e)
 {
 	const struct smtp_server *s = (const struct smtp_server *)e;
 
-	if (s->wait == WAIT_SPOOL || s->wait == WAIT_SUBMIT || s->wait == WAIT_COMMIT ||
-	    s->wait == WAIT_COMMITTED || s->wait == WAIT_PAUSE)
+	if (s->wait == WAIT_SPOOL || s->wait == WAIT_JUDGE || s->wait == WAIT_SUBMIT ||
+	    s->wait == WAIT_COMMIT || s->wait == WAIT_COMMITTED || s->wait == WAIT_PAUSE)
 		return false;
 	return s->eof || (s->closing && s->mail.rcpt_open == 0);
 }
@@ -529,6 +534,7 @@ static void server_free(struct engine **e)
 	if (!s)
 		return;
 	smtp_mail_done(&s->mail);
+	judging_free(&s->judging);
 	buf_done(&s->helo);
 	buf_done(&s->line);
 	buf_done(&s->output);

@@ -27,6 +27,7 @@
 
 #include "ask/engine.h"
 #include "config/config.h"
+#include "judging/judging.h"
 
 /* Plain values, borrowed for the engine's life, strings included. */
 struct smtp_options {
@@ -38,7 +39,8 @@ struct smtp_options {
 	uint32_t hops_max;       /* Received lines in what comes in */
 	time_ms command_timeout_ms;
 	time_ms session_max_ms;
-	bool starttls; /* false: no certificate, so STARTTLS is not offered */
+	bool starttls;                   /* false: no certificate, so STARTTLS is not offered */
+	struct judging_options *judging; /* NULL: mail is not judged; of port 25 only */
 
 	bool submission;                 /* what follows is for it alone */
 	struct bytes domain;             /* where bare names live */

@@ -6,6 +6,8 @@
  *	params.c     their parameters
  *	mail.c       DATA and BDAT: content, spool, commit
  *	auth.c       AUTH
+ *	judge.c      what mail from strangers is worth
+ *	strip.c      fields that strangers may not bring
  *	submit.c     what submission does to a mail on its way: header, senders, signatures
  */
 #ifndef SMTP_SESSION_H
@@ -17,6 +19,7 @@
 #include "smtp/data.h"
 #include "smtp/header.h"
 #include "smtp/server.h"
+#include "smtp/strip.h"
 #include "verify/dkim_sign.h"
 
 enum smtp_phase {
@@ -41,6 +44,7 @@ enum smtp_wait {
 	WAIT_LOGIN,  /* what sasl/ asked */
 	WAIT_SENDER, /* may this session send as MAIL's address? */
 	WAIT_SPOOL,  /* the last chunks' answers, before COMMIT */
+	WAIT_JUDGE,  /* what the checks say */
 	WAIT_SUBMIT, /* answers about the header's senders, and signatures */
 	WAIT_COMMIT,
 	WAIT_COMMITTED, /* COMMIT was LOST: was it made durable? */
@@ -60,7 +64,7 @@ enum smtp_fault {
 };
 
 enum {
-	SMTP_ROUTES = 24, /* ROUTE asks at once: the rest of LIMIT_ASKS_SESSION is for others */
+	SMTP_ROUTES = 16, /* ROUTE asks at once: the rest of LIMIT_ASKS_SESSION is for others */
 	SMTP_LONG_LINE = 65536, /* a line longer than this ends the session */
 	SMTP_OVERRUN = 64 * 1024 *
 	               1024, /* octets beyond the limit that we listen to before hanging up */
@@ -127,7 +131,6 @@ struct smtp_submit {
 	uint32_t sign_number;
 	bool sign_asked;
 	uint8_t digest[DIGEST_SHA256];
-	struct buf signatures;
 	struct smtp_refusal refusal; /* FAULT_HEADER */
 };
 
@@ -162,6 +165,10 @@ struct smtp_mail {
 	uint64_t bdat_len;
 	bool bdat_last;
 	struct buf trace, summary;
+	struct buf added; /* fields that go on top of it: signatures, or what the judgement says */
+	struct smtp_strip strip;
+	enum judge_action action;
+	uint64_t judgement; /* as COMMIT's */
 	struct summary_builder *builder;
 	struct smtp_chunk chunks[LIMIT_SPOOL_WINDOW]; /* a ring */
 	unsigned chunk_first, chunk_count;
@@ -206,10 +213,11 @@ struct smtp_server {
 	size_t notes_given;
 	uint32_t last_number; /* of asks */
 	uint32_t errors, mails, spools;
-	uint32_t spools_open;  /* SPOOL asks not yet answered, of whichever mail */
-	uint32_t submits_open; /* SMTP_SUBMITS, of whichever mail */
-	uint32_t drop;         /* a spool to be dropped, or 0 */
-	const char *verb;      /* of the command at hand */
+	uint32_t spools_open;    /* SPOOL asks not yet answered, of whichever mail */
+	uint32_t submits_open;   /* SMTP_SUBMITS, of whichever mail */
+	uint32_t drop;           /* a spool to be dropped, or 0 */
+	const char *verb;        /* of the command at hand */
+	struct judging *judging; /* NULL: this client's mail is not judged */
 	struct smtp_mail mail;
 };
 
@@ -278,6 +286,22 @@ void smtp_auth_cancel(struct smtp_server *s);                  /* the line was n
 bool smtp_auth_ask(struct smtp_server *s, struct ask *ret);
 void smtp_auth_answer(struct smtp_server *s, const struct answer *a);
 unsigned smtp_auth_offered(const struct smtp_server *s); /* enum sasl_mechanism */
+
+/* ---- judge.c ---- */
+
+void smtp_judge_hello(struct smtp_server *s);
+void smtp_judge_mail(struct smtp_server *s);
+void smtp_judge_rcpt(struct smtp_server *s, struct bytes address);
+void smtp_judge_content(struct smtp_server *s, struct bytes run);
+void smtp_judge_end(struct smtp_server *s);   /* no more content */
+bool smtp_judge_ready(struct smtp_server *s); /* the answer stands; from now on m->action does */
+bool smtp_judge_ask(struct smtp_server *s, struct ask *ret);
+bool smtp_judge_answer(struct smtp_server *s, const struct answer *a); /* false: not its own */
+void smtp_judge_tick(struct smtp_server *s);
+/* Says 451, and forgets the mail. */
+void smtp_judge_defer(struct smtp_server *s);
+/* Says 550; the mail is in escrow. */
+void smtp_judge_refuse(struct smtp_server *s);
 
 /* ---- submit.c ---- */
 

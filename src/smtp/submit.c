@@ -352,7 +352,7 @@ static void sign_answer(struct smtp_server *s, const struct answer *a)
 	if (r == OK && a->dkim_sign.signature.len == 0)
 		r = FAILED;
 	if (r == OK)
-		r = dkim_signer_put(u->signer, a->dkim_sign.signature, &u->signatures);
+		r = dkim_signer_put(u->signer, a->dkim_sign.signature, &s->mail.added);
 	if (r != OK) {
 		refuse_unsigned(s, r);
 		return;
@@ -399,6 +399,5 @@ bool smtp_submit_ready(struct smtp_server *s)
 void smtp_submit_done(struct smtp_submit *u)
 {
 	buf_done(&u->header);
-	buf_done(&u->signatures);
 	dkim_signer_free(&u->signer);
 }

@@ -154,3 +154,11 @@ def test_only_our_domains(server):
     done = server.cli("dns", "stranger.test", check=False)
     assert done.returncode == 1 and "not ours" in done.stderr
     assert server.cli("dns", "example.test", "--address", "nonsense", check=False).returncode == 2
+
+
+def test_what_strangers_published_is_no_command_for_the_terminal(zones, server):
+    publish(zones, 'mx A 127.0.0.11\n@ TXT "v=spf1 \\027[2J\\155\\255 -all"\n_dmarc TXT "v=DMARC1; p=\\027]0;x\\007"')
+    shown = server.cli("dns", "example.test", "--address", ADDRESS, check=False).stdout
+    assert "\x1b" not in shown and "\x07" not in shown
+    assert "?[2J" in shown or "?]0;x" in shown, shown
+    check(server)

@@ -1,0 +1,267 @@
+/* A mail judged from facts: what is asked, when, and what comes out when somebody does not answer. */
+#include "../test.h"
+
+#include <stdlib.h>
+
+#include "dns/dns.h"
+#include "judging/judging.h"
+
+#define NOW 1790000000000LL
+
+struct record {
+	const char *name;
+	uint16_t type;
+	const char *text; /* NULL: the name server is dead */
+};
+
+static const struct record records[] = {
+        {"good.test", DNS_TXT, "\"v=spf1 ip4:192.0.2.0/24 -all\""},
+        {"_dmarc.good.test", DNS_TXT, "\"v=DMARC1; p=reject\""},
+        {"_dmarc.soft.test", DNS_TXT, "\"v=DMARC1; p=quarantine\""},
+        {"soft.test", DNS_TXT, "\"v=spf1 -all\""},
+        {"7.2.0.192.in-addr.arpa", DNS_PTR, "mail.good.test."},
+        {"mail.good.test", DNS_A, "192.0.2.7"},
+        {"dead.test", DNS_TXT, NULL},
+        {"_dmarc.dead.test", DNS_TXT, NULL},
+};
+
+struct rig {
+	struct config *config;
+	struct judging_options *options;
+	struct judging *judging;
+	struct arena arena;
+	uint32_t number, most_open;
+	unsigned resolves, histories, judgeds;
+	enum result store; /* what HISTORY and JUDGED are answered with */
+	int may;           /* JUDGED's action; -1: as wanted */
+	enum judge_action wanted;
+	struct bytes evidence;
+};
+
+static struct rig rig_make(const char *settings, const char *ip)
+{
+	struct rig r = {.store = OK, .may = -1};
+	struct config_source source = {.name = BYTES("hikyaku.conf")};
+	struct ip address;
+	struct why why = {0};
+
+	source.text = arena_printf(&r.arena, "hostname mx.example.test\ndomain example.test\n%s",
+	                           settings);
+	if (config_parse(&source, 1, &r.config, &why) != OK)
+		fail_msg("%s", why.text);
+	r.options = judging_options_new(r.config);
+	assert_int_equal(ip_parse(bytes_of_text(ip), &address), OK);
+	r.judging = judging_new(r.options, &address, NOW);
+	return r;
+}
+
+static void rig_done(struct rig *r)
+{
+	judging_free(&r->judging);
+	judging_options_free(&r->options);
+	config_free(&r->config);
+	arena_done(&r->arena);
+}
+
+static void resolve(struct rig *r, const struct ask *a, struct answer *ret)
+{
+	struct buf out = {0}, rdata = {0};
+
+	r->resolves++;
+	ret->resolve.status = DNS_NO_NAME;
+	for (size_t i = 0; i < sizeof(records) / sizeof(*records); i++) {
+		if (records[i].type != a->resolve.type ||
+		    !bytes_equal_nocase(a->resolve.name, bytes_of_text(records[i].name)))
+			continue;
+		ret->resolve.status = records[i].text ? DNS_FOUND : DNS_FAILED;
+		if (!records[i].text)
+			continue;
+		assert_int_equal(
+		        dns_rdata_read(records[i].type, bytes_of_text(records[i].text), &rdata),
+		        OK);
+		buf_block(&out, buf_bytes(&rdata));
+	}
+	ret->resolve.records = arena_copy(&r->arena, buf_bytes(&out));
+	buf_done(&out);
+	buf_done(&rdata);
+}
+
+/* Answers all that is asked. */
+static void answer_all(struct rig *r)
+{
+	struct ask a;
+
+	while (judging_ask(r->judging, ++r->number, &a)) {
+		struct answer answer = {.kind = a.kind, .number = a.number, .result = OK};
+
+		switch (a.kind) {
+		case ASK_RESOLVE: resolve(r, &a, &answer); break;
+		case ASK_HISTORY:
+			r->histories++;
+			answer.result = r->store;
+			break;
+		case ASK_JUDGED:
+			r->judgeds++;
+			answer.result = r->store;
+			r->wanted = (enum judge_action)a.judged.action;
+			r->evidence = arena_copy(&r->arena, a.judged.evidence);
+			if (answer.result == OK) {
+				answer.judged.action = r->may < 0 ? a.judged.action
+				                                  : (uint8_t)r->may;
+				answer.judged.judgement = 42;
+				answer.judged.id = BYTES("ABCD1234");
+			}
+			break;
+		default: fail_msg("it asks %d", a.kind);
+		}
+		assert_true(judging_answer(r->judging, &answer));
+	}
+}
+
+static const struct judging_result *mail(struct rig *r, const char *sender, const char *content)
+{
+	judging_hello(r->judging, BYTES("mail.good.test"));
+	judging_mail(r->judging, bytes_of_text(sender), NOW);
+	judging_rcpt(r->judging, BYTES("ken@example.test"));
+	answer_all(r);
+	judging_content(r->judging, bytes_of_text(content));
+	assert_null(judging_result(r->judging));
+	judging_end(r->judging, NOW);
+	answer_all(r);
+	return judging_result(r->judging);
+}
+
+static bool has(struct bytes text, const char *what)
+{
+	return bytes_find(text, bytes_of_text(what)) != BYTES_NONE;
+}
+
+#define FROM(domain)                                                     \
+	"From: A <a@" domain ">\r\nSubject: x\r\nMessage-ID: <1@" domain \
+	">\r\nDate: Mon, 23 Nov 2026 12:00:00 +0900\r\n\r\nhello\r\n"
+
+static void test_good(void **state)
+{
+	struct rig r = rig_make("", "192.0.2.7");
+	const struct judging_result *j = mail(&r, "a@good.test", FROM("good.test"));
+
+	(void)state;
+	assert_non_null(j);
+	assert_int_equal(j->action, JUDGE_ACCEPT);
+	assert_int_equal(j->judgement, 42);
+	assert_true(has(j->header, "spf=pass") && has(j->header, "dmarc=pass") &&
+	            has(j->header, "iprev=pass"));
+	assert_true(bytes_equal(judging_client_name(r.judging), BYTES("mail.good.test")));
+	assert_int_equal(r.histories, 1);
+	assert_int_equal(r.judgeds, 1);
+	rig_done(&r);
+}
+
+static void test_policies(void **state)
+{
+	struct rig r = rig_make("", "198.51.100.1");
+	const struct judging_result *j = mail(&r, "a@good.test", FROM("good.test"));
+
+	(void)state;
+	assert_int_equal(j->action, JUDGE_REFUSE);
+	assert_true(has(j->reason, "dmarc") || j->reason.len > 0);
+	assert_true(has(j->id, "ABCD1234"));
+	j = mail(&r, "a@soft.test", FROM("soft.test"));
+	assert_int_equal(j->action, JUDGE_JUNK);
+	assert_true(has(j->header, "X-Hikyaku-Verdict: junk"));
+	rig_done(&r);
+}
+
+static void test_score_only(void **state)
+{
+	struct rig r = rig_make("judge {\n dmarc score\n junk 0\n refuse 0\n}\n", "198.51.100.1");
+
+	(void)state;
+	assert_int_equal(mail(&r, "a@good.test", FROM("good.test"))->action, JUDGE_ACCEPT);
+	rig_done(&r);
+}
+
+/* A check on trial refuses nothing; nor does anybody while the store says nothing. */
+static void test_the_store_has_the_last_word(void **state)
+{
+	struct rig r = rig_make("", "198.51.100.1");
+
+	(void)state;
+	r.may = JUDGE_JUNK;
+	assert_int_equal(mail(&r, "a@good.test", FROM("good.test"))->action, JUDGE_JUNK);
+	assert_int_equal(r.wanted, JUDGE_REFUSE);
+	r.may = JUDGE_REFUSE; /* more than was wanted is not done */
+	assert_int_equal(mail(&r, "a@soft.test", FROM("soft.test"))->action, JUDGE_JUNK);
+	r.store = LOST;
+	assert_int_equal(mail(&r, "a@good.test", FROM("good.test"))->action, JUDGE_JUNK);
+	assert_int_equal(judging_result(r.judging)->judgement, 0);
+	rig_done(&r);
+}
+
+static void test_dead_name_servers(void **state)
+{
+	struct rig r = rig_make("", "198.51.100.1");
+	const struct judging_result *j = mail(&r, "a@dead.test", FROM("dead.test"));
+
+	(void)state;
+	assert_int_equal(j->action, JUDGE_ACCEPT);
+	assert_true(has(j->header, "spf=temperror"));
+	rig_done(&r);
+}
+
+/* Nobody answers at all: after its patience the mail goes on. */
+static void test_patience(void **state)
+{
+	struct rig r = rig_make("", "198.51.100.1");
+	struct ask a;
+	unsigned open = 0, before;
+
+	(void)state;
+	judging_hello(r.judging, BYTES("x.test"));
+	judging_mail(r.judging, BYTES("a@good.test"), NOW);
+	judging_rcpt(r.judging, BYTES("ken@example.test"));
+	judging_content(r.judging, BYTES(FROM("good.test")));
+	judging_end(r.judging, NOW);
+	while (judging_ask(r.judging, ++r.number, &a))
+		open++;
+	assert_in_range(open, 1, JUDGING_ASKS);
+	before = open;
+	assert_int_equal(judging_deadline(r.judging), NOW + JUDGING_PATIENCE_MS);
+	judging_tick(r.judging, NOW + JUDGING_PATIENCE_MS - 1);
+	assert_false(judging_ask(r.judging, ++r.number, &a));
+	judging_tick(r.judging, NOW + JUDGING_PATIENCE_MS);
+	answer_all(&r);
+	assert_non_null(judging_result(r.judging));
+	assert_int_equal(judging_result(r.judging)->action, JUDGE_ACCEPT);
+	/* Answers that come late belong to no mail; but until then they count as open. */
+	judging_mail(r.judging, BYTES("a@good.test"), NOW);
+	open = 0;
+	while (judging_ask(r.judging, ++r.number, &a))
+		open++;
+	assert_in_range(open + before, 1, JUDGING_ASKS);
+	rig_done(&r);
+}
+
+static void test_trusted(void **state)
+{
+	struct rig r = rig_make("judge { trust 192.0.2.0/24 }\n", "192.0.2.7");
+
+	(void)state;
+	assert_null(r.judging);
+	rig_done(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_good),
+	        cmocka_unit_test(test_policies),
+	        cmocka_unit_test(test_score_only),
+	        cmocka_unit_test(test_the_store_has_the_last_word),
+	        cmocka_unit_test(test_dead_name_servers),
+	        cmocka_unit_test(test_patience),
+	        cmocka_unit_test(test_trusted),
+	};
+
+	return TEST_MAIN(tests);
+}
