@@ -446,6 +446,8 @@ static enum result commit_spooled(struct store *s, struct job *j, struct why *wh
 	if (j->owner &&
 	    (result = sending_commit(s, j, j->owner, a->recipients, &d.incident, why)) != OK)
 		return result;
+	if (j->owner)
+		own_address_over(s, j, j->owner);
 	mail_at = j->change_count;
 	mail_change(s, j, d.size, j->now, a->summary);
 	while (!wire_end(&w)) {

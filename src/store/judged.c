@@ -1,6 +1,7 @@
 /* JUDGED: what the checks said of a mail. Nobody waits for the disk here: the answer comes from memory, and everything that is
  * to be kept is noted beside it. */
 #include "policy/evidence.h"
+#include "store/check.h"
 #include "store/escrow.h"
 #include "store/life.h"
 
@@ -29,11 +30,12 @@ enum result run_judged(struct store *s, struct job *j, struct why *why)
 
 	if (a->action >= JUDGE_ACTIONS || a->stage > 1)
 		return why_set(why, INVALID, "that is no judgement");
-	ret->action = a->action;
+	ret->action = (uint8_t)checks_hear(s, a, &j->arena, &ret->why);
 	judgement = judgement_of(a, (enum judge_action)ret->action);
 	judgement.session = j->ask.session;
 	ret->judgement = judgement_keep(s, &judgement, id);
 	learn_judged(s, a, ret->action, ret->judgement);
 	ret->id = arena_copy(&j->arena, bytes_of_text(id));
+	own_address_seen(s, a, ret->action, ret->id);
 	return OK;
 }

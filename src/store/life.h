@@ -127,7 +127,9 @@ struct ledger_event {
 	struct bytes sender, rcpt, message_id; /* rcpt: one, or several separated by blanks */
 	struct bytes text; /* key=value words; a value with blanks in double quotes */
 	int64_t at;         /* 0: now */
-	uint64_t judgement; /* found by its short id, too (store/escrow.h); 0: none */
+	/* It is found by these, too, but they are not shown: */
+	uint64_t judgement; /* by its short id (store/escrow.h); 0: none */
+	struct bytes host;  /* the other side's names, separated by blanks */
 };
 
 /* A writing job's: written down when (and only if) the job is durable. Everything is copied. */
@@ -147,6 +149,10 @@ void ledger_free(struct store *s);                          /* what waits is wri
 
 /* Locked: JUDGED was answered with this action and number. Nothing is learnt of what was said before DATA. */
 void learn_judged(struct store *s, const struct ask_judged *a, unsigned action, uint64_t judgement);
+/* Locked. From is one of ours who logs in from where this came from, and nothing proves it: a job raises OWN_ADDRESS. */
+void own_address_seen(struct store *s, const struct ask_judged *a, unsigned action, struct bytes id);
+/* A COMMIT of the owner's own: it is over. */
+void own_address_over(struct store *s, struct job *j, uint64_t owner);
 void learn_note_job(struct store *s, struct job *j); /* what a writing job teaches, before it is applied */
 void learn_publish(struct store *s, struct job *j);  /* writer.c's publish; locked */
 void learn_status(struct store *s, struct json_t *ret); /* adds its figures, when something is wrong; locked */

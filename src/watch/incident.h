@@ -59,6 +59,20 @@ enum incident_kind {
 	/* A smarthost refuses us or our password. Key: the route's name. Facts: route, host, reply, held. */
 	INCIDENT_SMARTHOST = 9,
 
+	/* Mail From one of our own addresses comes from outside, proves nothing, and comes from where its owner logs in: a mail
+	 * program that lost its SMTP setting. Key: the address. Facts: address, ip (whence it came), name (its host), action
+	 * (accept|junk|defer|refuse), id (the judgement's), time (RFC 3339). */
+	INCIDENT_OWN_ADDRESS = 12,
+
+	/* A check of mail may not refuse any more: it accused senders we know, or far more than it used to, or failed its
+	 * tests. Key: the check (list.zen). Facts: check, zone, cause (known-senders|clean-mail|rate|tests), bad_since, returns
+	 * (RFC 3339), accused, known (mails in a day), tests. */
+	INCIDENT_CHECK = 10,
+
+	/* A check of mail gives no usable answers: nothing is checked by it. Key: the check. Facts: check, zone, since
+	 * (RFC 3339), doubt (what it answered), tests. */
+	INCIDENT_BLIND = 11,
+
 	/* Many addresses guess passwords or recipients at once. Key: "logins". Facts: addresses, banned,
 	 * users (a few of those tried), first (an address), since. */
 	INCIDENT_GUESSING = 14,
@@ -90,8 +104,8 @@ struct incident_texts {
 	struct bytes
 	        what_to_do; /* steps, lines, each with the exact `hikyaku` command where there is one */
 	struct bytes
-	        request; /* BLOCKED and DOMAIN: a letter to the provider's postmaster, in both languages,
-	                    the reader's first; else empty */
+	        request; /* BLOCKED and DOMAIN: a letter to the provider's postmaster, OWN_ADDRESS: one to the
+	                    user; in both languages, the reader's first; else empty */
 	struct bytes link; /* where to ask; may be empty */
 };
 

@@ -22,6 +22,28 @@
 	"貴社のサーバーに拒否されております。\n"                                                          \
 	"\n"
 
+#define OWN_ADDRESS_EN                                                                        \
+	"To: {key}\n"                                                                         \
+	"Subject: Your mail program sends through another server\n"                           \
+	"\n"                                                                                  \
+	"Hello,\n"                                                                            \
+	"\n"                                                                                  \
+	"[on {time} ]a mail of yours did not come through our server[, but from {name}].\n"   \
+	"Your mail program has most likely lost its setting for sending.\n"                   \
+	"Please open its account settings and set the outgoing (SMTP) server again:\n"        \
+	"our server's name, port 465 with SSL/TLS or 587 with STARTTLS, your address and\n"   \
+	"your password. Until then some of your mail may be refused by others.\n"
+#define OWN_ADDRESS_JA                                                                        \
+	"宛先: {key}\n"                                                                        \
+	"件名: メールソフトが別のサーバーから送信しています\n"                                 \
+	"\n"                                                                                  \
+	"[{time} に]お送りいただいたメールが、当サーバーを通らず[ {name} から]届きました。\n" \
+	"メールソフトの送信サーバーの設定が失われている可能性があります。\n"                   \
+	"お手数ですが、アカウント設定で送信 (SMTP) サーバーを設定し直してください。\n"         \
+	"サーバー名は当サーバー、ポートは 465 (SSL/TLS) または 587 (STARTTLS)、\n"              \
+	"ユーザー名とパスワードはメールアドレスとそのパスワードです。\n"                       \
+	"それまでは、送ったメールが相手先に拒否されることがあります。\n"
+
 const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
         [INCIDENT_NONE] =
                 {"unknown",
@@ -566,6 +588,166 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                        "`route {key}` と "
                                        "keys/smarthost/{key}。その後 hikyaku -C {dir} reload\n"
                                        "2. hikyaku -C {dir} queue retry",
+                 }},
+        [INCIDENT_OWN_ADDRESS] =
+                {"own-address",
+                 {
+                         .title = "{key} sends through another server[ ({name})]",
+                         .cause = "Mail from {key} came in from outside[, from {ip}][ ({name})][ at "
+                                  "{time}], and nothing proved that it is from there. It came from a "
+                                  "network where this user logs in, so it is most likely no forgery: "
+                                  "a mail program that lost its setting for sending and uses its "
+                                  "internet provider's server instead.",
+                         .cost = "[action=accept Here it was delivered; elsewhere it is taken for a "
+                                 "forgery.][action=junk Here it was put into Junk; elsewhere it may "
+                                 "be refused.][action=refuse It was refused, and a copy is kept.]"
+                                 "[action=defer It was deferred.] None of it is signed or counted "
+                                 "as ours, and replies may be lost.",
+                         .what_to_do =
+                                 "1. What came: hikyaku -C {dir} trace {key}\n"
+                                 "[action=refuse 2. To deliver the copy that was kept: hikyaku -C "
+                                 "{dir} escrow release [{id}][!id ID]\n]"
+                                 "3. Ask the user to set the outgoing server again; a letter that "
+                                 "you can send is below.\n"
+                                 "4. If the user knows nothing of it, it is a forgery: change the "
+                                 "password (hikyaku -C {dir} account password {key}).\n"
+                                 "It closes by itself when the user sends through this server "
+                                 "again.",
+                         .request = OWN_ADDRESS_EN,
+                 },
+                 {
+                         .title = "{key} が別のサーバー[ ({name}) ]から送信しています",
+                         .cause = "{key} を差出人とするメールが外部[ ({ip}) ][ ({name}) ]から届きました"
+                                  "[ (日時: {time})]。本人であることを示すものはありませんが、この利用者が"
+                                  "ふだんログインしているネットワークから来ているため、偽装ではなく、"
+                                  "メールソフトが送信サーバーの設定を失い、プロバイダーのサーバーから"
+                                  "送っている可能性が高いと考えられます。",
+                         .cost = "[action=accept このサーバーでは配達しましたが、他では偽装とみなされます。]"
+                                 "[action=junk このサーバーでは迷惑メールフォルダーに入れました。"
+                                 "他では拒否されることがあります。]"
+                                 "[action=refuse 拒否しました。控えを保管しています。]"
+                                 "[action=defer 一時的に断りました。]署名もなく、当サーバーの"
+                                 "メールとして扱われません。",
+                         .what_to_do =
+                                 "1. 届いたメールを見る: hikyaku -C {dir} trace {key}\n"
+                                 "[action=refuse 2. 保管した控えを配達する: hikyaku -C {dir} escrow "
+                                 "release [{id}][!id ID]\n]"
+                                 "3. 送信サーバーの再設定を利用者に依頼する。依頼文は下にあります。\n"
+                                 "4. 本人に覚えがなければ偽装です。パスワードを変更してください "
+                                 "(hikyaku -C {dir} account password {key})。\n"
+                                 "利用者がこのサーバーから送信すると自動的に終了します。",
+                         .request = OWN_ADDRESS_JA,
+                 }},
+        [INCIDENT_CHECK] =
+                {"check",
+                 {
+                         .title = "The check {key} may not refuse mail any more"
+                                  "[cause=known-senders : it accuses senders whom we know]"
+                                  "[cause=clean-mail : it accuses mail that nothing else speaks "
+                                  "against][cause=rate : it accuses far more than it used to]"
+                                  "[cause=tests : it lists everything]",
+                         .cause = "What it says cannot be trusted today. "
+                                  "[cause=known-senders Within a day it spoke against known, proved "
+                                  "senders of more than one domain. ]"
+                                  "[cause=clean-mail Within half an hour it spoke against mail of "
+                                  "several proved senders that no other check minds, far more often "
+                                  "than in the days before. ]"
+                                  "[cause=rate Within half an hour it spoke against far more mail "
+                                  "than in the days before. ]"
+                                  "[cause=tests It lists an entry that no list may have (RFC 5782): "
+                                  "whoever asks gets the answer \"listed\". ]"
+                                  "[It accused {accused} mails in 24 hours[, {known} of them of "
+                                  "known senders].][\nIts zone: {zone}.]"
+                                  "[\nIts test entries: {tests}]",
+                         .cost = "Nothing is refused because of it now; it is still asked, and what "
+                                 "it says is noted.[ What it alone had refused since {bad_since} "
+                                 "after DATA is being delivered from escrow; what it would have "
+                                 "refused before DATA comes again by itself.] More junk may get "
+                                 "through.",
+                         .what_to_do =
+                                 "1. See what it says and how often: hikyaku -C {dir} checks {key}\n"
+                                 "2. What of its refusals is still kept: hikyaku -C {dir} escrow "
+                                 "list --check={key}\n"
+                                 "   Deliver all of it: hikyaku -C {dir} escrow release "
+                                 "--check={key}\n"
+                                 "3. If it is right after all: hikyaku -C {dir} checks restore "
+                                 "{key}\n"
+                                 "4. If it is broken for good: take its section out of "
+                                 "etc/hikyaku.conf, then hikyaku -C {dir} reload\n"
+                                 "It comes back by itself when it was well for long enough[, not "
+                                 "before {returns}].",
+                 },
+                 {
+                         .title = "チェック {key} によるメールの拒否を止めました"
+                                  "[cause=known-senders : 既知の差出人を拒否しようとしています]"
+                                  "[cause=clean-mail : ほかに問題のないメールを拒否しようとしています]"
+                                  "[cause=rate : 拒否の割合が急増しました]"
+                                  "[cause=tests : すべてを登録済みと答えています]",
+                         .cause = "現在この判定は信頼できません。"
+                                  "[cause=known-senders 1 日のうちに、認証された既知の差出人 "
+                                  "(複数のドメイン) を不良と判定しました。]"
+                                  "[cause=clean-mail 30 "
+                                  "分のうちに、ほかのチェックでは問題のない複数の差出人のメールを、"
+                                  "これまでよりはるかに多く不良と判定しました。]"
+                                  "[cause=rate 30 "
+                                  "分のうちに、これまでよりはるかに多くのメールを不良と判定しました。]"
+                                  "[cause=tests 登録してはならない試験項目 (RFC 5782) "
+                                  "まで登録済みと答えています。]"
+                                  "[24 時間の不良判定: {accused} 通][ (うち既知の差出人 {known} 通)]"
+                                  "[\nゾーン: {zone}][\n試験項目: {tests}]",
+                         .cost = "このチェックを理由にメールを拒否することはもうありません。"
+                                 "問い合わせは続け、結果は記録します。[{bad_since} 以降に DATA "
+                                 "後にこのチェックだけで拒否したメールは、保管庫から配達しています。"
+                                 "DATA 前に拒否されるはずだったメールは自動的に再送されます。]"
+                                 "迷惑メールが増えるかもしれません。",
+                         .what_to_do =
+                                 "1. 判定の内容と頻度を見る: hikyaku -C {dir} checks {key}\n"
+                                 "2. 拒否して保管中のメール: hikyaku -C {dir} escrow list "
+                                 "--check={key}\n"
+                                 "   すべて配達する: hikyaku -C {dir} escrow release "
+                                 "--check={key}\n"
+                                 "3. チェックが正しい場合: hikyaku -C {dir} checks restore {key}\n"
+                                 "4. 直る見込みがない場合: etc/hikyaku.conf "
+                                 "からそのセクションを削除し、hikyaku -C {dir} reload\n"
+                                 "十分な期間正常であれば自動的に復帰します[ (早くて {returns})]。",
+                 }},
+        [INCIDENT_BLIND] =
+                {"blind",
+                 {
+                         .title = "The check {key} has checked nothing[ since {since}]",
+                         .cause = "It gives no answer that can be used.[ The last: {doubt}]"
+                                  "[\nIts zone: {zone}.][\nIts test entries: {tests}]",
+                         .cost = "No mail is refused, deferred or lost because of it: an answer in "
+                                 "doubt counts as none. Junk that it would have recognised gets "
+                                 "through.",
+                         .what_to_do =
+                                 "1. See it and the others: hikyaku -C {dir} checks\n"
+                                 "2. A list that refuses us mostly wants to be asked by a resolver "
+                                 "of one's own: leave `forward` out of section `resolver` in "
+                                 "etc/hikyaku.conf, or get a key from the list (`key` in its "
+                                 "section), then hikyaku -C {dir} reload\n"
+                                 "3. A list whose domain is parked, or which has listed nothing for "
+                                 "days, is dead: take its section out, then hikyaku -C {dir} "
+                                 "reload\n"
+                                 "It closes by itself with the first usable answer.",
+                 },
+                 {
+                         .title = "チェック {key} が[ {since} から]何も検査していません",
+                         .cause = "使える応答がありません。[最後の応答: {doubt}][\nゾーン: {zone}]"
+                                  "[\n試験項目: {tests}]",
+                         .cost = "このためにメールが拒否、遅延、消失することはありません。"
+                                 "疑わしい応答は無かったものとして扱います。"
+                                 "このチェックで見分けていた迷惑メールは通過します。",
+                         .what_to_do =
+                                 "1. チェックの一覧: hikyaku -C {dir} checks\n"
+                                 "2. リストに拒否された場合は、たいてい自前のリゾルバーで問い合わせる"
+                                 "必要があります。etc/hikyaku.conf の `resolver` セクションから "
+                                 "`forward` を外すか、リストの鍵を取得してそのセクションの `key` "
+                                 "に書き、hikyaku -C {dir} reload\n"
+                                 "3. "
+                                 "ドメインが失効したリストや、何日も何も登録していないリストは"
+                                 "終了しています。セクションを削除し、hikyaku -C {dir} reload\n"
+                                 "最初の使える応答で自動的に終了します。",
                  }},
         [INCIDENT_GUESSING] =
                 {"guessing",

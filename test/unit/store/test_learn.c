@@ -378,6 +378,57 @@ static void own_login_network(void **state)
 	world_done(&w);
 }
 
+/* The mother's client: it lost its SMTP setting, and her mail comes by her provider's relay. */
+static void a_lost_setting_is_an_incident(void **state)
+{
+	struct world w = world_make("");
+	struct letter l = {.from = "ken@example.test",
+	                   .domain = "",
+	                   .ip = "203.0.113.200",
+	                   .action = JUDGE_REFUSE};
+	struct answer a;
+	struct ask commit;
+
+	login(&w, "203.0.113.9");
+	l.known = history(&w, &l).known;
+	judge(&w, &l);
+	settle(&w.r);
+	a = rig_admin(&w.r, ADMIN_INCIDENTS, "", 0);
+	assert_true(bytes_find(a.admin.rows, BYTES("ken@example.test")) != BYTES_NONE);
+	assert_true(bytes_find(a.admin.rows, BYTES("action=refuse")) != BYTES_NONE);
+	assert_true(bytes_find(a.admin.rows, BYTES("ip=203.0.113.200")) != BYTES_NONE);
+	/* she sends through us again: it is over */
+	commit = rig_commit(&w.r, STRANGERS, BYTES("Subject: x\r\n\r\nx\r\n"), "a@remote.test",
+	                    NULL);
+	commit.session = 0x2000 + w.ken;
+	commit.commit.spool = rig_spool(&w.r, ACCESS_PEER, commit.session,
+	                                BYTES("Subject: x\r\n\r\nx\r\n"));
+	commit.commit.sender = BYTES("ken@example.test");
+	assert_int_equal(rig_ask(&w.r, ACCESS_PEER, commit).result, OK);
+	a = rig_admin(&w.r, ADMIN_INCIDENTS, "", 0);
+	assert_true(bytes_find(a.admin.rows, BYTES("ken@example.test")) == BYTES_NONE);
+	world_done(&w);
+}
+
+/* The same From from anywhere else is plain forgery: no incident. */
+static void a_forgery_is_none(void **state)
+{
+	struct world w = world_make("");
+	struct letter l = {.from = "ken@example.test",
+	                   .domain = "",
+	                   .ip = "198.51.100.1",
+	                   .action = JUDGE_REFUSE};
+	struct answer a;
+
+	login(&w, "203.0.113.9");
+	l.known = history(&w, &l).known;
+	judge(&w, &l);
+	settle(&w.r);
+	a = rig_admin(&w.r, ADMIN_INCIDENTS, "", 0);
+	assert_true(bytes_find(a.admin.rows, BYTES("ken@example.test")) == BYTES_NONE);
+	world_done(&w);
+}
+
 static void it_outlives_a_restart(void **state)
 {
 	struct world w = world_make("");
@@ -439,6 +490,8 @@ int main(void)
 	        cmocka_unit_test(goodness_takes_time),
 	        cmocka_unit_test(complaints_end_it),
 	        cmocka_unit_test(own_login_network),
+	        cmocka_unit_test(a_lost_setting_is_an_incident),
+	        cmocka_unit_test(a_forgery_is_none),
 	        cmocka_unit_test(it_outlives_a_restart),
 	        cmocka_unit_test(a_broken_file_is_put_aside),
 	        cmocka_unit_test(without_learning),
