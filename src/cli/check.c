@@ -25,6 +25,8 @@ static const struct kind kinds[] = {
         {"arc", "", "--dns= --now= --old-rules --explain", true, check_arc},
         {"spf", "", "--dns= --ip= --helo= --from= --hostname= --now= --explain", false, check_spf},
         {"dmarc", "", "--dns= --spf-result= --spf-domain= --now= --explain", true, check_dmarc},
+        {"ban", "[SERVICE]", "--filter= --mode= --prove --explain", true, check_ban},
+        {"report", "", "", true, check_report},
         {NULL, NULL, NULL, false, NULL},
 };
 
@@ -114,6 +116,7 @@ static bool take_words(const struct kind *k, struct cli *c, struct check *check)
 static enum result prepare(struct check *check, struct why *why)
 {
 	const char *now = check_option(check, "--now"), *dns = check_option(check, "--dns");
+	const char *filter = check_option(check, "--filter");
 	uint64_t seconds;
 
 	check->now = clock_now();
@@ -121,6 +124,8 @@ static enum result prepare(struct check *check, struct why *why)
 		return why_set(why, INVALID, "--now %.40s is not seconds since 1970", now);
 	if (now)
 		check->now = (time_ms)seconds * 1000;
+	if (filter)
+		return check_ban_files(check, filter, why);
 	return dns ? check_dns_open(dns, &check->dns, why) : OK;
 }
 
@@ -133,13 +138,14 @@ static enum result judge(const struct kind *k, struct check *check, struct buf *
 
 	if (r == OK)
 		r = sandbox_enter(&(struct sandbox){0}, &report, why);
-	if (r == OK && k->reads)
+	if (r == OK && k->reads && !check_option(check, "--prove"))
 		r = read_stdin(&in, why);
 	check->in = buf_bytes(&in);
 	if (r == OK)
 		r = k->run(check, out, why);
 	buf_done(&in);
 	check_dns_close(&check->dns);
+	arena_done(&check->arena);
 	return r;
 }
 
@@ -160,7 +166,8 @@ int cli_check(struct cli *c)
 		                                            k->name, k->options, 0)
 		                                       .ptr
 		                             : "that KIND has no options");
-	if (check.arg_count != (*k->args ? 1 : 0))
+	if (check.arg_count != (*k->args ? 1 : 0) &&
+	    !(*k->args == '[' && check.arg_count == 0 && check_option(&check, "--filter")))
 		return cli_say_usage(c->command,
 		                     *k->args ? "that KIND takes a NAME" : "that is too much");
 	r = judge(k, &check, &out, &why);

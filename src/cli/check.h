@@ -4,6 +4,7 @@
 #ifndef CLI_CHECK_H
 #define CLI_CHECK_H
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/time.h"
 #include "cli/check_dns.h"
@@ -20,6 +21,11 @@ struct check {
 	} options[CHECK_OPTIONS];
 	size_t option_count;
 	struct check_dns *dns; /* --dns; NULL: none was named */
+	struct check_file {    /* --filter: it, then what lies beside it */
+		struct bytes name, text;
+	} *files;
+	size_t file_count;
+	struct arena arena; /* of files */
 	time_ms now;           /* --now, in seconds there; or the clock */
 };
 
@@ -45,5 +51,12 @@ enum result check_spf(const struct check *c, struct buf *out,
                       struct why *why); /* cli/check_spf.c */
 enum result check_dmarc(const struct check *c, struct buf *out,
                         struct why *why); /* cli/check_dmarc.c */
+
+enum result check_ban(const struct check *c, struct buf *out,
+                      struct why *why); /* cli/check_ban.c */
+/* Reads a filter file and the others of its folder, before the process locks itself. */
+enum result check_ban_files(struct check *c, const char *path, struct why *why);
+enum result check_report(const struct check *c, struct buf *out,
+                         struct why *why); /* cli/check_report.c */
 
 #endif

@@ -16,7 +16,7 @@
 #include "roles/role.h"
 #include "sys/worker.h"
 
-enum { RECENT_SLOTS = 4096, KEEPER_HASHERS = 2, TRIED_SLOTS = 8192, TRIED_PASSWORDS = 8 };
+enum { RECENT_SLOTS = 4096, KEEPER_HASHERS = 2, TRIED_SLOTS = 8192, TRIED_PASSWORDS = 8, GOOD_SLOTS = 4096 };
 
 /* What sealed credentials are bound to. */
 #define KEEPER_LABEL BYTES("hikyaku credential")
@@ -33,6 +33,12 @@ struct tried {
 	uint64_t who; /* hash of address unit and user; 0: free */
 	uint64_t passwords[TRIED_PASSWORDS]; /* a ring */
 	uint32_t different;
+	time_ms last;
+};
+
+/* An address from which somebody logged in rightly. */
+struct good {
+	uint64_t who; /* hash of the address unit; 0: free */
 	time_ms last;
 };
 
@@ -94,6 +100,7 @@ struct keeper {
 	struct penalties addresses, accounts;
 	struct recent recent[RECENT_SLOTS];
 	struct tried tried[TRIED_SLOTS];
+	struct good good[GOOD_SLOTS];
 	struct buf nobody; /* a sealed credential that no password opens */
 	uint8_t seal_key[PASSWORD_SEAL_KEY];
 	uint8_t salt_key[DIGEST_SHA256];

@@ -27,6 +27,8 @@ enum {
 	WAITING_NETWORK_MAX = WAITING_MAX / 3,
 	RECENT_MS = 60 * 60 * 1000,
 	TRIED_MS = 7 * 24 * 3600 * 1000,
+	GOOD_MS = 7 * 24 * 3600 * 1000,
+	FREE_PASSWORDS = 2, /* of one user, where our people are: old ones after a change */
 	RIGHT_MAILBOXES = 1,
 	RIGHT_SENDING = 2,
 	NAME_MAX_OCTETS = LIMIT_USER + LIMIT_DOMAIN + 2,
@@ -207,7 +209,30 @@ static unsigned nth_password(struct keeper *k, const struct request *q, struct b
 	return t->different < BAN_NTH_UNSEEN ? t->different : BAN_NTH_UNSEEN - 1;
 }
 
-/* True: the same wrong password again. */
+static struct good *good_slot(struct keeper *k, const struct request *q, uint64_t *ret_who)
+{
+	*ret_who = keyed(k, network_of(q), BYTES("good"));
+	return &k->good[*ret_who % GOOD_SLOTS];
+}
+
+static void remember_good(struct keeper *k, const struct request *q)
+{
+	uint64_t who;
+	struct good *g = good_slot(k, q, &who);
+
+	*g = (struct good){who, keeper_now(k)};
+}
+
+static bool is_good(struct keeper *k, const struct request *q)
+{
+	uint64_t who;
+	const struct good *g = good_slot(k, q, &who);
+
+	return g->who == who && keeper_now(k) - g->last < GOOD_MS;
+}
+
+/* True: what a forgotten client does, or an office's clients after its passwords were changed: the same wrong password
+ * again, or the first of an account where others log in rightly. */
 static bool tell_offence(struct keeper *k, struct request *q, struct bytes name)
 {
 	unsigned nth = nth_password(k, q, name);
@@ -216,11 +241,10 @@ static bool tell_offence(struct keeper *k, struct request *q, struct bytes name)
 		role_offence(k->r, ++k->numbers ? k->numbers : ++k->numbers, 0, &q->ip,
 		             q->known ? BAN_WRONG_PASSWORD : BAN_UNKNOWN_USER, nth, BYTES("login"),
 		             name);
-	return nth == 0;
+	return nth == 0 || (nth <= FREE_PASSWORDS && q->known && is_good(k, q));
 }
 
-/* A forgotten client in an office must not make all others there wait: the same password again is counted against the
- * account alone. */
+/* A forgotten client in an office must not make all others there wait: it is counted against the account alone. */
 static void wrong(struct keeper *k, struct request *q)
 {
 	char text[NAME_MAX_OCTETS];
@@ -283,6 +307,7 @@ static void right(struct keeper *k, struct request *q)
 		return;
 	}
 	penalty_clear(&k->accounts, full_name(k, q, text));
+	remember_good(k, q);
 	q->stage = STAGE_GRANT;
 	keeper_say_grant(k, &g, q->id);
 }
