@@ -5,6 +5,7 @@
 
 #include "store/alarm.h"
 #include "store/ban.h"
+#include "store/check.h"
 #include "store/escrow.h"
 #include "store/life.h"
 
@@ -256,6 +257,8 @@ static const struct {
         [ADMIN_BAN_DRILL] = {ADMIN_HERE, admin_ban_drill},
         [ADMIN_BAN_JAIL] = {ADMIN_WRITE, admin_ban_jail},
         [ADMIN_JAILS] = {ADMIN_READ, admin_jails},
+        [ADMIN_CHECKS] = {ADMIN_HERE, admin_checks},
+        [ADMIN_CHECK_RESTORE] = {ADMIN_WRITE, admin_check_restore},
 };
 
 enum result run_admin(struct store *s, struct job *j, struct why *why)

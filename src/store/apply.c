@@ -6,12 +6,13 @@
 #include "store/escrow.h"
 #include "store/alarm.h"
 #include "store/ban.h"
+#include "store/check.h"
 #include "store/life.h"
 #include "store/queue.h"
 
-enum { SCHEMA = 4 }; /* raise it with any change below: the index is then made anew from the log */
+enum { SCHEMA = 5 }; /* raise it with any change below: the index is then made anew from the log */
 
-#define SCHEMA_TEXT "4"
+#define SCHEMA_TEXT "5"
 
 static const char schema[] =
         "CREATE TABLE meta(id INTEGER PRIMARY KEY, lsn, segment, offset,"
@@ -65,6 +66,8 @@ static const char schema[] =
         "CREATE INDEX alarm_channel ON alarm(channel, id);"
         "CREATE TABLE rhythm(key BLOB PRIMARY KEY, record BLOB, last, due) WITHOUT ROWID;"
         "CREATE INDEX rhythm_due ON rhythm(due);"
+        "CREATE TABLE trial(name BLOB PRIMARY KEY, record BLOB, doubt BLOB, tests BLOB)"
+        " WITHOUT ROWID;"
         "PRAGMA user_version=" SCHEMA_TEXT ";";
 
 enum result schema_make(struct db *db, struct why *why)
@@ -589,6 +592,8 @@ enum result change_apply(struct store *s, const struct change *c, const struct b
 	case CHANGE_STS_POLICY: return sts_policy_apply(s, &c->sts_policy);
 	case CHANGE_TLS_RESULT: return tls_result_apply(s, &c->tls_result);
 	case CHANGE_TLS_RESULTS_GONE: return tls_results_gone_apply(s, &c->tls_results_gone);
+	case CHANGE_CHECK: return check_apply(s, &c->check);
+	case CHANGE_CHECK_GONE: return check_gone_apply(s, &c->check_gone);
 	case CHANGE_BAN: return ban_apply(s, &c->ban);
 	case CHANGE_BANS_GONE: return bans_gone_apply(s, &c->bans_gone);
 	case CHANGE_JAIL: return jail_apply(s, &c->jail);

@@ -195,6 +195,13 @@ static void row_ban(struct db_query *q, struct change *c)
 	                             .detail = db_bytes(q, 6)};
 }
 
+static void row_check(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_CHECK;
+	c->check = (struct change_check){db_bytes(q, 0), db_bytes(q, 1), db_bytes(q, 2),
+	                                 db_bytes(q, 3)};
+}
+
 static void row_jail(struct db_query *q, struct change *c)
 {
 	c->kind = CHANGE_JAIL;
@@ -373,6 +380,7 @@ static const struct {
         {"SELECT domain, day, policy, result, string, mx, ip, details, sessions FROM tls_result"
          " ORDER BY domain, day, policy, result, mx, ip, details, string",
          row_tls_result},
+        {"SELECT name, record, doubt, tests FROM trial ORDER BY name", row_check},
         {"SELECT network, bits, reason, level, since, until, detail FROM ban"
          " ORDER BY network, bits",
          row_ban},

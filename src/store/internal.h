@@ -264,6 +264,7 @@ struct store {
 	struct map rhythms;              /* the writer's; key: what came since the last tick */
 	struct map networks_seen;        /* owner, network: when it was last noted */
 	struct bans *bans;               /* store/ban.c */
+	struct map checks;               /* name: struct check (store/check.c) */
 	struct ledger *ledger;           /* NULL: this store keeps none */
 	struct learn *learn;             /* NULL: it learns nothing */
 	struct job_list traces;          /* TRACE asks, for the ledger's thread */

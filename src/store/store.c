@@ -4,6 +4,7 @@
 #include "store/escrow.h"
 #include "store/alarm.h"
 #include "store/ban.h"
+#include "store/check.h"
 #include "store/life.h"
 
 static const char index_name[] = "index.db";
@@ -72,6 +73,7 @@ static const struct verb verbs[ASK_COUNT] = {
         [ASK_ALARM_DONE] = {WAY_WRITE, false, run_alarm_done},
         [ASK_WATCH_TICK] = {WAY_WRITE, false, run_watch_tick},
         [ASK_LEDGER] = {WAY_HERE, false, run_ledger},
+        [ASK_CHECK_TESTED] = {WAY_HERE, false, run_check_tested},
         [ASK_BANNED] = {WAY_HERE, false, run_banned},
         [ASK_OFFENCE] = {WAY_HERE, false, run_offence},
 };
@@ -350,6 +352,7 @@ void store_tick(struct store *s, time_ms now)
 	s->now = now;
 	queue_tick(s);
 	bans_tick(s);
+	checks_tick(s);
 	store_let(s);
 }
 
@@ -357,6 +360,7 @@ void store_config(struct store *s, const struct config *c)
 {
 	store_hold(s);
 	s->config = c;
+	checks_config(s);
 	store_let(s);
 }
 
@@ -535,6 +539,7 @@ static void close_all(struct store *s)
 	incident_done(s);
 	rhythms_done(s);
 	bans_done(s);
+	checks_done(s);
 	sending_done(s);
 	blob_log_free(&s->log);
 	db_free(&s->db);
@@ -646,6 +651,7 @@ enum result store_open(struct file_system *fs, const struct store_options *o, ti
 	report->mailboxes = s->mailboxes.count;
 	incident_begin(s);
 	bans_begin(s);
+	checks_begin(s);
 	queue_open(s);
 	escrow_begin(s);
 	for (unsigned state = 0; state < ENTRY_STATES; state++)
