@@ -36,6 +36,7 @@ struct judging {
 	bool look; /* something came: the checks may get further */
 	unsigned open;
 	time_ms patience_until;
+	bool impatient; /* what is not known by now is taken as failed */
 	struct bytes sender;
 	struct buf rcpts; /* blocks */
 	size_t rcpt_count;

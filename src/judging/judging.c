@@ -129,8 +129,13 @@ static void look(struct judging *j)
 	if (!j->look || (j->step != STEP_COMING && j->step != STEP_FACTS))
 		return;
 	j->look = false;
-	if (checks_run(j, j->step == STEP_FACTS))
-		j->step = STEP_HISTORY;
+	while (!checks_run(j, j->step == STEP_FACTS)) {
+		if (!j->impatient)
+			return;
+		/* Each time they name facts that they did not name before; of these there is an end. */
+		facts_give_up(j->facts, BYTES("no answer in time"));
+	}
+	j->step = STEP_HISTORY;
 }
 
 static bool fact_ask(struct judging *j, uint32_t number, struct ask *ret)
@@ -269,7 +274,7 @@ bool judging_answer(struct judging *j, const struct answer *a)
 
 time_ms judging_deadline(const struct judging *j)
 {
-	return j->step == STEP_FACTS ? j->patience_until : TIME_NEVER;
+	return j->step == STEP_FACTS && !j->impatient ? j->patience_until : TIME_NEVER;
 }
 
 void judging_tick(struct judging *j, time_ms now)
@@ -278,8 +283,7 @@ void judging_tick(struct judging *j, time_ms now)
 		j->now = now;
 	if (j->step != STEP_FACTS || j->now < j->patience_until)
 		return;
-	facts_give_up(j->facts, BYTES("no answer in time"));
-	j->look = true;
+	j->look = j->impatient = true;
 }
 
 /* ---- what came out ---- */

@@ -1,7 +1,7 @@
 /* talk_smtp: options hostname, message-size, recipients, errors, mails, hops, timeout, session,
  * starttls (1 or 0); submission (1: what our own people say, else nothing below counts), domain, plaintext
  * (never, loopback, always), cram-md5, failures, hide-client, dkim, hold (ms), priority; local-user and local-uid: the
- * peer is this user of the machine. */
+ * peer is this user of the machine; judging (1: mail is judged, by a configuration without lists). */
 #include "smtp/server.h"
 #include "talk.h"
 
@@ -26,6 +26,24 @@ static void submission_options(const struct talk_settings *s, struct smtp_option
 	o->priority_max = (int)talk_setting_u64(s, "priority", 4);
 }
 
+/* Borrowed by every engine, for as long as the program runs. */
+static struct judging_options *judging_of(const struct talk_settings *s)
+{
+	static struct judging_options *judging;
+	static struct config *config;
+	struct config_source source = {
+	        .name = BYTES("hikyaku.conf"),
+	        .text = BYTES("hostname mx.example.test\ndomain example.test\n"
+	                      "judge {\n trust 203.0.113.0/24\n}\n")};
+	struct why why = {0};
+
+	if (talk_setting_u64(s, "judging", 0) == 0)
+		return NULL;
+	if (!judging && config_parse(&source, 1, &config, &why) == OK)
+		judging = judging_options_new(config);
+	return judging;
+}
+
 static struct engine *open_smtp(const struct talk_settings *s, const struct engine_peer *peer,
                                 time_ms now, struct arena *arena)
 {
@@ -43,6 +61,7 @@ static struct engine *open_smtp(const struct talk_settings *s, const struct engi
 	o->command_timeout_ms = (time_ms)talk_setting_u64(s, "timeout", 300000);
 	o->session_max_ms = (time_ms)talk_setting_u64(s, "session", 7200000);
 	o->starttls = talk_setting_u64(s, "starttls", 1) != 0;
+	o->judging = judging_of(s);
 	submission_options(s, o);
 	if (local.user.len > 0) {
 		local.local = true;
