@@ -81,9 +81,9 @@ static const struct cli_command commands[] = {
          "delete queued mail; nobody is told\n" WHICH_HELP, cli_queue_remove},
         {"trace", NULL, "WHAT...", 1, CLI_ARGS, LISTING, "--all --lang=LANG",
          "tell a mail's whole life: when it came, where it went, where it is\n"
-         "WHAT is an address, a Message-ID, a queue id, an IP address, or - : then the text of a "
-         "bounce "
-         "on stdin.",
+         "WHAT is an address, a Message-ID, a queue id, the id in a refusal's text, an IP address, "
+         "a host's name, a time\n(2026-11-24T11:04: a minute around it; 30m, 2h: ago), or - : then "
+         "the text of a bounce on stdin.",
          cli_trace},
         {"escrow", "list", "[ID...]", 0, CLI_ARGS, LISTING,
          "--check=NAME --to=ADDRESS --from=ADDRESS --since=TIME --until=TIME --all --lang=LANG",
@@ -106,6 +106,19 @@ static const struct cli_command commands[] = {
          cli_incidents_ack},
         {"incidents", NULL, "", 0, 0, LISTING, "--all --lang=LANG",
          "list what is wrong now; with --all also what was", cli_incidents},
+        {"alarms", "list", "[NAME]", 0, 1, LISTING, "",
+         "list the alarms that wait for their channels (`alarm` sections), and why they wait",
+         cli_alarms_list},
+        {"alarms", "test", "[NAME]", 0, 1, LISTING, "",
+         "send a test alarm to this channel, or to all", cli_alarms_test},
+        {"alarms", "run", "NAME [--] COMMAND [ARG...]", 2, CLI_ARGS, FOLDER, "--once --lang=LANG",
+         "run a command for each alarm of a channel that is collected\nThe alarm is JSON on its "
+         "stdin; HIKYAKU_EVENT, _INCIDENT, _KIND, _KEY and _TITLE are in its environment. When it "
+         "does not\nend with 0 the alarm is tried again later. --once: those that wait, and no more.",
+         cli_alarms_run},
+        {"metrics", NULL, "", 0, 0, FOLDER, "",
+         "figures in Prometheus's text format, for node_exporter's textfile collector or a script",
+         cli_metrics},
         {"sending", NULL, "", 0, 0, LISTING, "",
          "list who sent how much in the last hour and day, and what the limits are", cli_sending},
         {"ban", "list", "", 0, 0, LISTING, "--all --nft",
@@ -160,7 +173,10 @@ static const struct cli_command commands[] = {
          cli_dkim_rotate},
         {"dkim", "remove", "DOMAIN SELECTOR", 2, 2, FOLDER, "--force",
          "delete a key; one that signs only with --force", cli_dkim_remove},
-        {"status", NULL, "", 0, 0, LISTING, "", "say how the server is", cli_status},
+        {"status", NULL, "", 0, 0, LISTING, "--full --lang=LANG",
+         "say how the server is; 1 when it does not run or an incident is open\n--full: all figures, "
+         "a process a line",
+         cli_status},
         {"reload", NULL, "", 0, 0, FOLDER, "",
          "read the configuration again; returns when all roles have taken it\nOn an error the old "
          "one stays in force.",

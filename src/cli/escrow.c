@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/encode.h"
 #include "base/text.h"
@@ -11,7 +10,6 @@
 #include "cli/pages.h"
 #include "mail/summary.h"
 #include "mail/words.h"
-#include "sys/clock.h"
 
 enum { LIST_MOST = 1000, SUBJECT_MAX = 200 };
 
@@ -26,43 +24,6 @@ static const char *say(const struct cli *c, struct words w)
 
 /* ---- which ---- */
 
-/* "2h", "3d": so long ago. */
-static bool ago(const char *text, int64_t now, int64_t *ret)
-{
-	static const struct {
-		char unit;
-		int64_t ms;
-	} units[] = {{'m', 60 * 1000}, {'h', 3600 * 1000}, {'d', 24 * 3600 * 1000}};
-	char *end;
-	unsigned long n = strtoul(text, &end, 10);
-
-	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
-		if (end != text && n < 100000 && end[0] == units[i].unit && !end[1]) {
-			*ret = now - (int64_t)n * units[i].ms;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* In local time. */
-static bool moment(const char *text, int64_t *ret)
-{
-	static const char *const forms[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S",
-	                                    "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"};
-
-	for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
-		struct tm t = {.tm_isdst = -1};
-		const char *end = strptime(text, forms[i], &t);
-
-		if (end && !*end) {
-			*ret = (int64_t)mktime(&t) * 1000;
-			return true;
-		}
-	}
-	return false;
-}
-
 static bool put_moment(const struct cli *c, const char *option, const char *word, struct buf *out)
 {
 	const char *text = cli_option(c, option);
@@ -70,7 +31,7 @@ static bool put_moment(const struct cli *c, const char *option, const char *word
 
 	if (!text)
 		return true;
-	if (!ago(text, clock_now(), &at) && !moment(text, &at))
+	if (!cli_moment_of(text, &at))
 		return false;
 	buf_printf(out, " %s=%lld", word, (long long)at);
 	return true;

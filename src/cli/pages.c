@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "cli/client.h"
+#include "sys/clock.h"
 
 int cli_admin_pages(struct cli *c, struct ask_admin admin, cli_page_function *page, void *context)
 {
@@ -152,4 +153,46 @@ const char *cli_moment(int64_t ms, char out[CLI_MOMENT])
 	    strftime(out, CLI_MOMENT, "%Y-%m-%d %H:%M:%S", &local) == 0)
 		snprintf(out, CLI_MOMENT, "-");
 	return out;
+}
+
+/* "2h", "3d": so long ago. */
+static bool ago(const char *text, int64_t now, int64_t *ret)
+{
+	static const struct {
+		char unit;
+		int64_t ms;
+	} units[] = {{'m', 60 * 1000}, {'h', 3600 * 1000}, {'d', 24 * 3600 * 1000}};
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
+		if (end != text && n < 100000 && end[0] == units[i].unit && !end[1]) {
+			*ret = now - (int64_t)n * units[i].ms;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* In local time. */
+static bool moment(const char *text, int64_t *ret)
+{
+	static const char *const forms[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S",
+	                                    "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"};
+
+	for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
+		struct tm t = {.tm_isdst = -1};
+		const char *end = strptime(text, forms[i], &t);
+
+		if (end && !*end) {
+			*ret = (int64_t)mktime(&t) * 1000;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool cli_moment_of(const char *text, int64_t *ret)
+{
+	return ago(text, clock_now(), ret) || moment(text, ret);
 }

@@ -24,5 +24,7 @@ bool cli_speaks_japanese(const struct cli *c);
 
 enum { CLI_MOMENT = 32 };
 const char *cli_moment(int64_t ms, char out[CLI_MOMENT]); /* in local time; out */
+/* 30m, 2h, 3d (ago); 2026-11-24, 2026-11-24T11:04 in local time, as time_ms. False: none of these. */
+bool cli_moment_of(const char *text, int64_t *ret);
 
 #endif

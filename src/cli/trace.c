@@ -18,13 +18,23 @@ static void read_stdin(struct buf *out)
 		buf_added(out, n);
 }
 
+static void put_word(const char *word, struct buf *out)
+{
+	int64_t at;
+
+	if (cli_moment_of(word, &at))
+		buf_printf(out, " time=%lld", (long long)at);
+	else
+		buf_printf(out, " %s", word);
+}
+
 static void read_question(const struct cli *c, struct buf *out)
 {
 	if (c->arg_count == 1 && strcmp(c->args[0], "-") == 0)
 		read_stdin(out);
 	else
 		for (size_t i = 0; i < c->arg_count; i++)
-			buf_printf(out, "%s%s", i ? " " : "", c->args[i]);
+			put_word(c->args[i], out);
 	if (buf_len(out) > QUESTION_MAX)
 		buf_truncate(out, QUESTION_MAX);
 }

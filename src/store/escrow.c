@@ -239,6 +239,8 @@ static void note_kept(struct job *j, const struct change_escrow *e, const struct
 	                       .sender = e->sender,
 	                       .rcpt = buf_bytes(&list),
 	                       .message_id = e->message_id,
+	                       .host = arena_printf(&j->arena, "%.*s %.*s", BYTES_ARG(e->helo),
+	                                            BYTES_ARG(e->ptr)),
 	                       .text = arena_printf(&j->arena, "id=%s size=%llu helo=%.*s %.*s", id,
 	                                            (unsigned long long)e->size, BYTES_ARG(e->helo),
 	                                            BYTES_ARG(words))});

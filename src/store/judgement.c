@@ -223,6 +223,8 @@ static void write_down(struct store *s, const struct judgement *j)
 	                      .ip = j->ip,
 	                      .sender = j->sender,
 	                      .rcpt = buf_bytes(&list),
+	                      .host = arena_printf(&arena, "%.*s %.*s", BYTES_ARG(j->helo),
+	                                           BYTES_ARG(j->ptr)),
 	                      .text = arena_printf(&arena, "id=%s helo=%.*s %.*s", id,
 	                                           BYTES_ARG(bytes_first(j->helo, LIMIT_DOMAIN)),
 	                                           BYTES_ARG(words))});

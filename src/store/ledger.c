@@ -50,6 +50,7 @@ static void encode(struct buf *out, const struct ledger_event *e, time_ms now)
 	buf_block(out, bytes_first(e->message_id, FIELD_MAX));
 	buf_block(out, bytes_first(e->text, TEXT_MAX));
 	buf_u64(out, e->judgement);
+	buf_block(out, bytes_first(e->host, FIELD_MAX));
 	len = (uint32_t)(buf_len(out) - start - 4);
 	p = out->ptr + out->start + start;
 	for (int i = 0; i < 4; i++)
@@ -73,6 +74,7 @@ static bool decode(struct wire *all, struct ledger_event *ret)
 	ret->message_id = wire_block(&w);
 	ret->text = wire_block(&w);
 	ret->judgement = wire_u64(&w);
+	ret->host = wire_block(&w);
 	return !w.bad && !all->bad;
 }
 
@@ -157,7 +159,8 @@ void ledger_status(struct store *s, struct json_t *ret)
  * one mail more. Text is folded; a number's octets are not: 0x46 and 0x66 are no letters there. */
 uint64_t ledger_key(enum ledger_by what, struct bytes text)
 {
-	bool fold = what == LEDGER_BY_ADDRESS || what == LEDGER_BY_MESSAGE_ID;
+	bool fold = what == LEDGER_BY_ADDRESS || what == LEDGER_BY_MESSAGE_ID ||
+	            what == LEDGER_BY_HOST;
 	uint64_t h = 0xcbf29ce484222325u ^ (uint8_t)what;
 
 	h *= 0x100000001b3u;
@@ -196,7 +199,7 @@ static void pair_add(struct pairs *p, uint64_t key, uint64_t event)
 
 static void keys_of(struct pairs *p, const struct ledger_event *e, uint64_t id)
 {
-	struct bytes rest = e->rcpt, one;
+	struct bytes rest = e->rcpt, hosts, one;
 	size_t most = p->count + KEYS_MOST;
 
 	if (e->mail)
@@ -211,6 +214,10 @@ static void keys_of(struct pairs *p, const struct ledger_event *e, uint64_t id)
 		pair_add(p, ledger_key(LEDGER_BY_ADDRESS, e->sender), id);
 	if (e->message_id.len)
 		pair_add(p, ledger_key(LEDGER_BY_MESSAGE_ID, e->message_id), id);
+	for (hosts = e->host; p->count < most && bytes_cut(&hosts, ' ', &one);) {
+		if (one.len)
+			pair_add(p, ledger_key(LEDGER_BY_HOST, one), id);
+	}
 	while (p->count < most && bytes_cut(&rest, ' ', &one)) {
 		if (one.len)
 			pair_add(p, ledger_key(LEDGER_BY_ADDRESS, one), id);

@@ -14,6 +14,7 @@ enum ledger_by {
 	LEDGER_BY_ADDRESS = 'a', /* sender or recipient */
 	LEDGER_BY_MESSAGE_ID = 'i',
 	LEDGER_BY_JUDGEMENT = 'j',
+	LEDGER_BY_HOST = 'h', /* the other side's */
 };
 
 struct ledger {

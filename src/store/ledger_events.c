@@ -107,6 +107,26 @@ static bool ip_of_trace(struct bytes trace, struct ip *ret)
 	return to != BYTES_NONE && ip_parse(bytes_first(trace, to), ret) == OK;
 }
 
+/* "Received: from HELO (NAME [192.0.2.7])": both names. */
+static struct bytes hosts_of_trace(struct job *j, struct bytes trace)
+{
+	struct bytes field = BYTES("Received: from "), helo, name;
+	size_t at = bytes_find(trace, field), end;
+
+	if (at == BYTES_NONE)
+		return (struct bytes){0};
+	trace = bytes_skip(trace, at + field.len);
+	end = bytes_find_char(trace, ' ');
+	helo = bytes_first(trace, end == BYTES_NONE ? 0 : end);
+	name = bytes_skip(trace, helo.len);
+	at = bytes_find_char(name, '(');
+	name = at == BYTES_NONE || at > 2 ? (struct bytes){0} : bytes_skip(name, at + 1);
+	end = bytes_find_char(name, ' ');
+	name = bytes_first(name, end == BYTES_NONE ? 0 : end);
+	return arena_printf(&j->arena, "%.*s %.*s", BYTES_ARG(bytes_first(helo, LIMIT_DOMAIN)),
+	                    BYTES_ARG(bytes_first(name, LIMIT_DOMAIN)));
+}
+
 static void tell_commit(struct telling *t)
 {
 	const struct ask_commit *a = &t->j->ask.commit;
@@ -126,6 +146,7 @@ static void tell_commit(struct telling *t)
 		return; /* escrow.c says it */
 	if (ip_of_trace(a->trace, &ip))
 		e.ip = bytes_of(ip.octets, sizeof(ip.octets));
+	e.host = hosts_of_trace(t->j, a->trace);
 	e.mail = mail->mail.id;
 	f = fates_of(t->j, e.mail);
 	snprintf(text, sizeof(text), "size=%llu placed=%u sorting=%u carrying=%u held=%u",

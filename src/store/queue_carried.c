@@ -187,6 +187,7 @@ static void note(struct job *j, const struct carried *c, const struct change_ent
 	                                      .ip = a->ip.len == 16 ? a->ip : (struct bytes){0},
 	                                      .sender = e->sender,
 	                                      .rcpt = e->rcpt,
+	                                      .host = a->remote,
 	                                      .text = text});
 }
 

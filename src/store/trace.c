@@ -17,6 +17,7 @@ enum {
 	MAILS_MAX = 4000,
 	LOOSE_MAX = 100, /* events that belong to no mail */
 	EVENTS_OF_MAIL = 2000,
+	TIME_AROUND_MS = 60 * 1000,
 	STRONG = 1000, /* what a queue id or Message-ID counts */
 };
 
@@ -113,6 +114,55 @@ static void look_up(struct trace *t, struct db *db, size_t day, uint64_t key, si
 	}
 }
 
+/* Events are written in order of time, but for the few that waited for each other: no index is needed. */
+static uint64_t event_at(struct db *db, int64_t at)
+{
+	struct db_query *q = db_query(
+	        db, "SELECT COALESCE(MIN(id), 1), COALESCE(MAX(id), 0) FROM event");
+	uint64_t low = 1, high = 0;
+
+	db_bind(q, "");
+	if (db_next(q)) {
+		low = db_u64(q, 0);
+		high = db_u64(q, 1) + 1;
+	}
+	db_end(q);
+	q = db_query(db, "SELECT at FROM event WHERE id=?");
+	while (low < high) {
+		uint64_t middle = low + (high - low) / 2;
+		bool before;
+
+		db_bind(q, "u", middle);
+		before = db_next(q) && db_i64(q, 0) < at;
+		db_end(q);
+		if (before)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* What happened within a minute of it. */
+static void look_up_time(struct trace *t, struct db *db, size_t day, int64_t at, size_t clue)
+{
+	struct db_query *q;
+	uint64_t from = event_at(db, at - TIME_AROUND_MS);
+
+	q = db_query(db, "SELECT " EVENT " FROM event e WHERE e.id>=? ORDER BY e.id LIMIT ?");
+	db_bind(q, "uu", from, (uint64_t)HITS_OF_CLUE);
+	while (db_next(q)) {
+		if (db_i64(q, 1) > at + TIME_AROUND_MS) {
+			db_end(q);
+			break;
+		}
+		if (db_u64(q, 3))
+			found_mail(t, db_u64(q, 3), clue, 1, db_i64(q, 1));
+		else
+			found_loose(t, day, q);
+	}
+}
+
 static void look_up_clue(struct trace *t, struct db *db, size_t day, size_t nth)
 {
 	const struct trace_clue *c = &t->clues[nth];
@@ -121,6 +171,8 @@ static void look_up_clue(struct trace *t, struct db *db, size_t day, size_t nth)
 	case TRACE_MAIL:
 		look_up(t, db, day, ledger_key_u64(LEDGER_BY_MAIL, c->number), nth, STRONG);
 		break;
+	case TRACE_HOST: look_up(t, db, day, ledger_key(LEDGER_BY_HOST, c->text), nth, 1); break;
+	case TRACE_TIME: look_up_time(t, db, day, (int64_t)c->number, nth); break;
 	case TRACE_JUDGEMENT:
 		look_up(t, db, day, ledger_key_u64(LEDGER_BY_JUDGEMENT, c->number), nth, STRONG);
 		break;
@@ -425,7 +477,8 @@ static enum result run_trace(struct store *s, struct job *j, struct why *why)
 	t->clue_count = trace_scan(j->ask.admin.subject, t->clues);
 	if (t->clue_count == 0)
 		return why_set(why, INVALID,
-		               "that is no address, Message-ID, queue id or IP address");
+		               "that is no address, Message-ID, queue id, refusal's id, IP address "
+		               "or host");
 	t->mails = memory_get(MAILS_MAX * sizeof(*t->mails));
 	t->loose = memory_get(LOOSE_MAX * sizeof(*t->loose));
 	t->day_count = ledger_days(s->ledger, &j->arena, &t->days);

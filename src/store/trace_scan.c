@@ -63,6 +63,29 @@ static struct bytes after_label(struct bytes w)
 	return cut == BYTES_NONE ? w : bytes_skip(w, cut + 1);
 }
 
+static bool read_time(struct bytes w, uint64_t *ret)
+{
+	return bytes_starts(w, BYTES("time=")) &&
+	       bytes_to_u64(bytes_skip(w, 5), 1ULL << 43, ret) == OK && *ret > 0;
+}
+
+/* "mail.example.test": labels, the last one of letters. A file's name may be one, too, and is found nowhere. */
+static bool is_host(struct bytes w)
+{
+	size_t dot = bytes_find_last(w, '.');
+
+	if (dot == BYTES_NONE || dot == 0 || w.len > 253 || w.len < dot + 3)
+		return false;
+	for (size_t i = 0; i < w.len; i++) {
+		char c = w.ptr[i];
+
+		if (i > dot ? !text_is_alpha(c)
+		            : !text_is_alnum(c) && c != '-' && c != '.' && c != '_')
+			return false;
+	}
+	return true;
+}
+
 static bool read_clue(struct bytes word, struct trace_clue *ret)
 {
 	struct bytes w = trim(word);
@@ -81,6 +104,14 @@ static bool read_clue(struct bytes word, struct trace_clue *ret)
 		ret->kind = TRACE_JUDGEMENT;
 		return true;
 	}
+	if (read_time(w, &ret->number)) {
+		ret->kind = TRACE_TIME;
+		return true;
+	}
+	if (is_host(w)) {
+		ret->kind = TRACE_HOST;
+		return true;
+	}
 	w = after_label(w);
 	at = bytes_find_char(w, '@');
 	ret->kind = TRACE_ADDRESS;
@@ -90,7 +121,7 @@ static bool read_clue(struct bytes word, struct trace_clue *ret)
 
 static bool same(const struct trace_clue *a, const struct trace_clue *b)
 {
-	bool numbers = a->kind == TRACE_MAIL || a->kind == TRACE_JUDGEMENT;
+	bool numbers = a->kind == TRACE_MAIL || a->kind == TRACE_JUDGEMENT || a->kind == TRACE_TIME;
 
 	return a->kind == b->kind &&
 	       (numbers ? a->number == b->number : bytes_equal_nocase(a->text, b->text));

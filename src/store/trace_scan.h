@@ -1,5 +1,5 @@
-/* What a person pastes to ask "where is this mail?": a queue id, an address, a Message-ID, an IP address, or
- * a whole bounce in which some of these stand. Pure and bounded. */
+/* What a person pastes to ask "where is this mail?": a queue id, a refusal's short id, an address, a Message-ID,
+ * an IP address, a host's name, a time, or a whole bounce in which some of these stand. Pure and bounded. */
 #ifndef STORE_TRACE_SCAN_H
 #define STORE_TRACE_SCAN_H
 
@@ -12,6 +12,8 @@ enum trace_clue_kind {
 	TRACE_MAIL,    /* number: hexadecimal digits, 8 to 16 of them */
 	TRACE_ADDRESS, /* text: something with an @: an address or a Message-ID, nobody can tell */
 	TRACE_IP,
+	TRACE_HOST, /* text: a host's name */
+	TRACE_TIME, /* number: time_ms; written time=1732352400000 */
 	TRACE_JUDGEMENT, /* number: the short id in a refusal's text */
 };
 

@@ -60,6 +60,8 @@ static void test_trace_mail(void **state)
 	assert_true(tells(trace(&r, "Message-ID: <ONE@remote.test>"), "mother@remote.test"));
 	assert_true(tells(trace(&r, "00000001"), "mother@remote.test"));
 	assert_true(tells(trace(&r, "192.0.2.7"), "shop@other.test"));
+	assert_true(tells(trace(&r, "A.test"), "mother@remote.test"));
+	assert_int_equal(trace(&r, "b.test").admin.rows.len, 0);
 	/* An alias's mail is found where it was put. */
 	assert_true(tells(trace(&r, "sales@example.test"), "\"account\":\"ken@example.test\""));
 	/* The account's address meets both; a bounce that names one sender only that one. */
@@ -114,6 +116,34 @@ static void test_trace_queue(void **state)
 	assert_true(tells(a, "\"event\":\"removed\""));
 	assert_false(tells(a, "\"now\":\"queue\""));
 	assert_true(tells(a, "\"now\":\"gone\"") || tells(a, "\"now\":\"kept\""));
+	rig_done(&r);
+}
+
+/* What happened around a time, in a file of many events. */
+static void test_trace_time(void **state)
+{
+	struct rig r = rig_make("", "");
+	int64_t middle = 0;
+	char text[64];
+	struct answer a;
+
+	(void)state;
+	rig_open(&r);
+	rig_account(&r, "ken@example.test");
+	for (int i = 0; i < 60; i++) {
+		snprintf(text, sizeof(text), "s%d@remote.test", i);
+		commit(&r, text, "ken@example.test", "x@remote.test");
+		middle = i == 30 ? r.now : middle;
+		r.now += 50 * 1000;
+		settle(&r);
+	}
+	snprintf(text, sizeof(text), "time=%lld", (long long)middle);
+	a = trace(&r, text);
+	assert_true(tells(a, "s29@remote.test") && tells(a, "s30@remote.test") &&
+	            tells(a, "s31@remote.test"));
+	assert_false(tells(a, "s28@remote.test") || tells(a, "s32@remote.test"));
+	snprintf(text, sizeof(text), "time=%lld", (long long)middle + DAY * 400);
+	assert_int_equal(trace(&r, text).admin.rows.len, 0);
 	rig_done(&r);
 }
 
@@ -315,6 +345,9 @@ static void test_scan(void **state)
 	       "\xe5\xb1\xb1@example.test");
 	expect("id 0000002A;", 1, "0000002A");
 	expect("2A", 0, NULL);
+	expect("550 5.7.1 quote k0a1b2c3 to the postmaster, e.g. by phone", 1, "k0a1b2c3");
+	expect("(mail.example.test [192.0.2.7])", 2, "mail.example.test");
+	expect("time=1700000000000", 1, "time=1700000000000");
 	expect("[192.0.2.7]", 1, "192.0.2.7");
 	expect("@example.test x@ @", 0, NULL);
 	expect("", 0, NULL);
@@ -339,12 +372,13 @@ static void test_reasons(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_trace_mail),  cmocka_unit_test(test_numbers_are_not_folded),
-	        cmocka_unit_test(test_trace_queue), cmocka_unit_test(test_rights),
-	        cmocka_unit_test(test_days),        cmocka_unit_test(test_close_writes),
-	        cmocka_unit_test(test_dropped),     cmocka_unit_test(test_damaged_file),
-	        cmocka_unit_test(test_disk_full),   cmocka_unit_test(test_power_cut),
-	        cmocka_unit_test(test_scan),        cmocka_unit_test(test_reasons),
+	        cmocka_unit_test(test_trace_mail),   cmocka_unit_test(test_numbers_are_not_folded),
+	        cmocka_unit_test(test_trace_time),   cmocka_unit_test(test_trace_queue),
+	        cmocka_unit_test(test_rights),       cmocka_unit_test(test_days),
+	        cmocka_unit_test(test_close_writes), cmocka_unit_test(test_dropped),
+	        cmocka_unit_test(test_damaged_file), cmocka_unit_test(test_disk_full),
+	        cmocka_unit_test(test_power_cut),    cmocka_unit_test(test_scan),
+	        cmocka_unit_test(test_reasons),
 	};
 
 	return TEST_MAIN(tests);
