@@ -201,6 +201,13 @@ static bool note(struct alignment *a, enum aligned one)
 	return one == ALIGNED_YES;
 }
 
+/* Its proof could not be had just now: it might have aligned (RFC 7489, 6.6.2: a temperror is no fail). */
+static void doubt(struct alignment *a, enum aligned one)
+{
+	a->missing |= one == ALIGNED_MISSING;
+	a->failed |= one == ALIGNED_YES || one == ALIGNED_FAILED;
+}
+
 static struct alignment align(struct check *c, const struct from *from,
                               const struct dmarc_record *record)
 {
@@ -209,10 +216,16 @@ static struct alignment align(struct check *c, const struct from *from,
 
 	if (in->spf == SPF_PASS)
 		a.spf = note(&a, is_aligned(c, from, in->spf_domain, record->strict_spf));
-	for (size_t i = 0; i < in->dkim_count; i++)
-		if (in->dkim[i].result == DKIM_PASS)
-			a.dkim |= note(
-			        &a, is_aligned(c, from, in->dkim[i].domain, record->strict_dkim));
+	else if (in->spf == SPF_TEMPERROR)
+		doubt(&a, is_aligned(c, from, in->spf_domain, record->strict_spf));
+	for (size_t i = 0; i < in->dkim_count; i++) {
+		const struct dkim_verdict *d = &in->dkim[i];
+
+		if (d->result == DKIM_PASS)
+			a.dkim |= note(&a, is_aligned(c, from, d->domain, record->strict_dkim));
+		else if (d->result == DKIM_TEMPERROR)
+			doubt(&a, is_aligned(c, from, d->domain, record->strict_dkim));
+	}
 	return a;
 }
 

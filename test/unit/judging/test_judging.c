@@ -23,6 +23,9 @@ static const struct record records[] = {
         {"mail.good.test", DNS_A, "192.0.2.7"},
         {"dead.test", DNS_TXT, NULL},
         {"_dmarc.dead.test", DNS_TXT, NULL},
+        {"half.test", DNS_TXT, NULL},
+        {"dead._domainkey.good.test", DNS_TXT, NULL},
+        {"_dmarc.half.test", DNS_TXT, "\"v=DMARC1; p=reject\""},
 };
 
 struct rig {
@@ -206,6 +209,15 @@ static void test_dead_name_servers(void **state)
 	(void)state;
 	assert_int_equal(j->action, JUDGE_ACCEPT);
 	assert_true(has(j->header, "spf=temperror"));
+	/* The policy is known, what would prove the mail is not: that is no failure. */
+	j = mail(&r, "a@half.test", FROM("half.test"));
+	assert_int_equal(j->action, JUDGE_ACCEPT);
+	assert_true(has(j->header, "dmarc=temperror"));
+	j = mail(&r, "a@half.test",
+	         "DKIM-Signature: v=1; a=rsa-sha256; d=good.test; s=dead; h=from; "
+	         "bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=;"
+	         " b=AAAA\r\n" FROM("good.test"));
+	assert_int_equal(j->action, JUDGE_ACCEPT);
 	rig_done(&r);
 }
 
