@@ -284,9 +284,11 @@ static bool read_dkim(struct reader *r)
 	const struct tag *q = tags_find(&r->tags, "q");
 	struct bytes v = value(r, "v");
 
-	if (v.len == 0)
+	/* Drafts of RFC 4871 had none, then 0.5. */
+	if (v.len == 0 && !r->old_rules)
 		return broken(r, "v= is missing");
-	if (!bytes_equal(v, BYTES("1")))
+	if (v.len > 0 && !bytes_equal(v, BYTES("1")) &&
+	    !(r->old_rules && bytes_equal(v, BYTES("0.5"))))
 		return wrong(r, DKIM_NEUTRAL, "v= is a version that is not known here");
 	if (q && !tags_list_has(q->value, BYTES("dns/txt")) &&
 	    !tags_list_has(q->value, BYTES("dns")))
