@@ -244,32 +244,3 @@ int cli_reload(struct cli *c)
 	}
 	return r == OK ? CLI_DONE : cli_fail(&why);
 }
-
-int cli_status(struct cli *c)
-{
-	struct client *client;
-	struct answer answer;
-	struct bytes text;
-	struct why why = {0};
-	struct ask figures = {.kind = ASK_ADMIN, .number = 1, .admin.verb = ADMIN_STATUS};
-	struct buf dns = {0};
-	enum result r = client_open(c->directory, &client, &why);
-
-	if (r != OK)
-		return cli_fail(&why);
-	r = client_request(client, ROLE_MASTER_STATUS, &text, &why);
-	if (r == OK) {
-		struct bytes first = bytes_first(text, bytes_find_char(text, '\n') + 1);
-
-		cli_print_rows(c, first);
-		cli_print_rows(c, bytes_skip(text, first.len));
-		cli_put_dns_row(client, &dns);
-		cli_print_rows(c, buf_bytes(&dns));
-		buf_done(&dns);
-		r = client_ask(client, &figures, &answer, &why);
-	}
-	if (r == OK)
-		cli_print_rows(c, answer.admin.rows);
-	client_close(&client);
-	return r == OK ? CLI_DONE : cli_fail(&why);
-}

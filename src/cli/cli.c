@@ -119,8 +119,19 @@ static const struct cli_command commands[] = {
         {"metrics", NULL, "", 0, 0, FOLDER, "",
          "figures in Prometheus's text format, for node_exporter's textfile collector or a script",
          cli_metrics},
+        {"senders", NULL, "[NETWORK]", 0, 1, LISTING, "--since=TIME --lang=LANG",
+         "list networks whose hosts have names that do not lead back to them, most missed first\n"
+         "known: mails from senders that your users know. With NETWORK: a letter to its postmaster. "
+         "Without --since\nthe last 7 days.",
+         cli_senders},
         {"sending", NULL, "", 0, 0, LISTING, "",
          "list who sent how much in the last hour and day, and what the limits are", cli_sending},
+        {"checks", "restore", "CHECK", 1, 1, FOLDER, "",
+         "let a check refuse mail again that lost the right to", cli_checks_restore},
+        {"checks", NULL, "[CHECK]", 0, 1, LISTING, "--lang=LANG",
+         "list what looks at mail: whether each check may refuse, and what it found\nWith a CHECK "
+         "all that is known of it.",
+         cli_checks},
         {"ban", "list", "", 0, 0, LISTING, "--all --nft",
          "list the addresses and networks that are kept out, and why\n--all: also those whose time "
          "is over. --nft: as commands for `nft -f -`, so that the kernel drops them.",
@@ -137,6 +148,12 @@ static const struct cli_command commands[] = {
          "prove that bans work: an address that nobody has is banned and lifted\nWith ADDRESS: "
          "would it be let in? Exit 1: bans do not work, or it would not.",
          cli_ban_test},
+        {"ban", "watch", "SERVICE", 1, 1, FOLDER, "--mode=MODE --filter=FILE",
+         "read another service's log on stdin and ban who fails there\n"
+         "As in: journalctl -f -u ssh | hikyaku -C DIR ban watch sshd --mode normal. Its rules are "
+         "proven first;\n--filter FILE is a filter of your own in fail2ban's syntax, with a section "
+         "[Samples].",
+         cli_ban_watch},
         {"ban", "jails", "", 0, 0, LISTING, "",
          "list the logs of other services that are watched, and what their rules matched",
          cli_ban_jails},

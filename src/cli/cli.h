@@ -79,18 +79,26 @@ int cli_queue_redirect(struct cli *c);
 int cli_escrow_list(struct cli *c); /* cli/escrow.c */
 int cli_escrow_show(struct cli *c);
 int cli_escrow_release(struct cli *c);
+int cli_senders(struct cli *c); /* cli/senders.c */
 int cli_trace(struct cli *c);     /* cli/trace.c */
 int cli_incidents(struct cli *c); /* cli/incidents.c */
 int cli_incidents_show(struct cli *c);
 int cli_incidents_close(struct cli *c);
 int cli_incidents_ack(struct cli *c);
+int cli_alarms_list(struct cli *c); /* cli/alarms.c */
+int cli_alarms_test(struct cli *c);
+int cli_alarms_run(struct cli *c);
+int cli_metrics(struct cli *c); /* cli/status.c */
 int cli_sending(struct cli *c);
+int cli_checks(struct cli *c); /* cli/checks.c */
+int cli_checks_restore(struct cli *c);
 int cli_ban_list(struct cli *c); /* cli/ban.c */
 int cli_ban_why(struct cli *c);
 int cli_ban_lift(struct cli *c);
 int cli_ban_add(struct cli *c);
 int cli_ban_test(struct cli *c);
 int cli_ban_jails(struct cli *c);
+int cli_ban_watch(struct cli *c); /* cli/ban_watch.c */
 int cli_queue_show(struct cli *c);
 int cli_queue_retry(struct cli *c);
 int cli_queue_hold(struct cli *c);

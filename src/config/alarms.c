@@ -6,7 +6,7 @@
 
 #define CONF "hikyaku.conf"
 
-enum { SECTIONS = 16, URL_MAX = 1024, HTTPS_PORT = 443 };
+enum { SECTIONS = 16, URL_MAX = 1024 };
 
 static enum result broken(struct why *why, unsigned line, const char *reason)
 {
@@ -29,7 +29,7 @@ static bool only_of(struct bytes word, struct bytes accepted)
 static bool split_host(struct bytes authority, struct config_alarm *a)
 {
 	size_t colon = bytes_find_char(authority, ':');
-	uint64_t port = HTTPS_PORT;
+	uint64_t port = 0;
 
 	a->host = bytes_first(authority, colon);
 	if (colon != BYTES_NONE &&

@@ -188,7 +188,7 @@ struct config_alarm {
 	enum config_alarm_way way;
 	struct bytes target; /* the URL, or the address */
 	struct bytes host;   /* the URL's: a name, or an IPv4 address */
-	uint16_t port;
+	uint16_t port;       /* that it names; 0: none, 443 */
 	bool japanese;
 };
 

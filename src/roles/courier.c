@@ -479,13 +479,14 @@ static void courier_answer(struct role_context *r, struct channel *ch, const str
 {
 	struct courier *c = r->self;
 
-	if (!links_answer(c->links, a) && !reporter_answer(c->reporter, a))
+	if (!links_answer(c->links, a) && !reporter_answer(c->reporter, a) &&
+	    !teller_answer(c->teller, a))
 		job_answer(c, a);
 }
 
 void courier_fetched(struct courier *c, const struct answer *a)
 {
-	if (!reporter_answer(c->reporter, a))
+	if (!reporter_answer(c->reporter, a) && !teller_answer(c->teller, a))
 		job_answer(c, a);
 }
 
@@ -574,6 +575,7 @@ static enum result courier_start(struct role_context *r, struct why *why)
 	c->links = links_new(r, c->tls, &link_ops, c);
 	fetcher_start(c->fetcher);
 	c->reporter = reporter_new(c);
+	c->teller = teller_new(c);
 	random_fill(&c->seed, sizeof(c->seed));
 	take_more(c);
 	return OK;
@@ -591,7 +593,7 @@ static void courier_stop(struct role_context *r)
 	set_timer(c);
 }
 
-/* Other hosts' SMTP and HTTPS, and the smarthosts'. */
+/* Other hosts' SMTP and HTTPS, the smarthosts' and the webhooks'. */
 static size_t courier_ports(const struct config *c, uint16_t *ret)
 {
 	size_t count = role_port_add(ret, 0, c->carry_port ? c->carry_port : SMTP_PORT);
@@ -599,6 +601,9 @@ static size_t courier_ports(const struct config *c, uint16_t *ret)
 	count = role_port_add(ret, count, c->carry_https_port ? c->carry_https_port : HTTPS_PORT);
 	for (size_t i = 0; i < c->smarthost_count; i++)
 		count = role_port_add(ret, count, c->smarthosts[i].port);
+	for (size_t i = 0; i < c->alarm_count; i++)
+		if (c->alarms[i].port)
+			count = role_port_add(ret, count, c->alarms[i].port);
 	return count;
 }
 

@@ -3,7 +3,8 @@
  *	courier.c         jobs (carrying/), who asks whom
  *	courier_link.c    connections
  *	courier_fetch.c   HTTPS
- *	courier_report.c  the daily reports on TLS (RFC 8460) */
+ *	courier_report.c  the daily reports on TLS (RFC 8460)
+ *	courier_alarm.c   alarms: webhooks and mail */
 #ifndef ROLES_COURIER_H
 #define ROLES_COURIER_H
 
@@ -13,6 +14,7 @@
 
 struct fetcher;
 struct reporter;
+struct teller;
 
 /*	IDLE -> (CARRY asked) TAKING -> (a batch) WORKING -> (finished) IDLE */
 struct slot {
@@ -38,6 +40,7 @@ struct courier {
 	struct links *links;
 	struct fetcher *fetcher;
 	struct reporter *reporter;
+	struct teller *teller;
 	struct loop_timer *timer;
 	struct slot **slots; /* grow up to carry.connections */
 	size_t slot_count, slot_room, taking, working;
@@ -68,6 +71,11 @@ void courier_fetched(struct courier *c, const struct answer *a);
 struct reporter *reporter_new(struct courier *c);
 /* An answer to something it asked; false: it did not. */
 bool reporter_answer(struct reporter *r, const struct answer *a);
+/* ---- courier_alarm.c: tells the operator's channels of incidents ---- */
+
+struct teller *teller_new(struct courier *c);
+bool teller_answer(struct teller *t, const struct answer *a); /* as reporter_answer */
+
 /* Forwards an ask of this session: to a role, or to the fetcher. */
 void courier_forward(struct courier *c, uint64_t session, struct ask *a);
 

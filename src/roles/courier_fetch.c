@@ -1,4 +1,4 @@
-/* HTTPS for the courier: MTA-STS policies and TLS reports. libcurl's multi interface on our loop. What the library would open by
+/* HTTPS for the courier: MTA-STS policies, reports, webhooks. libcurl's multi interface on our loop. What the library would open by
  * itself (roots, its own wake-up pipe) is opened in warm(); names are resolved by whoever asks. */
 #include <curl/curl.h>
 #include <stdio.h>
@@ -93,8 +93,9 @@ static void answer(struct fetch *x, enum result result, const char *why)
 		a.fetch.type = bytes_of_text(type);
 		a.fetch.body = buf_bytes(&x->body);
 	}
-	if (result != OK || status != 200) {
-		remember_failure(x->fetcher, x->ask.fetch.url);
+	if (result != OK || status < 200 || status > 299) {
+		if (x->ask.fetch.type.len == 0) /* who posts knows himself when to try again */
+			remember_failure(x->fetcher, x->ask.fetch.url);
 		role_log(c->role, "fetch-failed", "url=%.*s status=%ld why=\"%s\"",
 		         BYTES_ARG(x->ask.fetch.url), status, why);
 	}
@@ -207,16 +208,21 @@ static size_t take_body(char *ptr, size_t size, size_t count, void *context)
 
 /* ---- a request ---- */
 
-/* The host of "https://host/..."; empty: it is none that we take. No ports, no users. */
-static struct bytes host_of(struct bytes url)
+/* The host of "https://host/..."; empty: it is none that we take. No users; no port but the one that the asker says. */
+static struct bytes host_of(struct bytes url, unsigned port)
 {
 	struct bytes rest = bytes_skip(url, 8), host;
+	uint64_t named;
 	size_t end;
 
 	if (!bytes_starts_nocase(url, BYTES("https://")) || url.len > URL_MAX)
 		return (struct bytes){0};
 	end = bytes_find_char(rest, '/');
 	host = end == BYTES_NONE ? rest : bytes_first(rest, end);
+	end = bytes_find_char(host, ':');
+	if (end != BYTES_NONE && port > 0 &&
+	    bytes_to_u64(bytes_skip(host, end + 1), 65535, &named) == OK && named == port)
+		host = bytes_first(host, end);
 	for (size_t i = 0; i < host.len; i++)
 		if (bytes_find_char(BYTES("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 		                          "0123456789-._"),
@@ -241,7 +247,8 @@ static bool resolve(struct fetch *x, struct bytes host, unsigned port)
 	}
 	x->resolve = curl_slist_append(NULL, arena_text(&x->arena, buf_bytes(&line)));
 	buf_clear(&line);
-	buf_printf(&line, "%.*s:443:%.*s:%u", BYTES_ARG(host), BYTES_ARG(host), port);
+	buf_printf(&line, "%.*s:%u:%.*s:%u", BYTES_ARG(host),
+	           x->ask.fetch.port ? x->ask.fetch.port : 443, BYTES_ARG(host), port);
 	x->connect_to = curl_slist_append(NULL, arena_text(&x->arena, buf_bytes(&line)));
 	buf_done(&line);
 	return x->resolve && x->connect_to && ips.len >= 16;
@@ -281,12 +288,17 @@ static void set_options(struct fetch *x)
 
 static void set_post(struct fetch *x)
 {
+	struct bytes more = x->ask.fetch.headers, line;
+
 	if (x->ask.fetch.type.len == 0)
 		return;
 	x->headers = curl_slist_append(
 	        NULL, arena_text(&x->arena, arena_printf(&x->arena, "Content-Type: %.*s",
 	                                                 BYTES_ARG(x->ask.fetch.type))));
 	x->headers = curl_slist_append(x->headers, "Expect:");
+	while (bytes_cut(&more, '\n', &line))
+		if (line.len > 0)
+			x->headers = curl_slist_append(x->headers, arena_text(&x->arena, line));
 	curl_easy_setopt(x->easy, CURLOPT_POST, 1L);
 	curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
 	curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, x->ask.fetch.body.ptr);
@@ -316,8 +328,9 @@ static void refuse(struct fetcher *f, const struct ask *a, enum result result, c
 
 void fetcher_ask(struct fetcher *f, const struct ask *a)
 {
-	unsigned port = (unsigned)f->courier->role->config->config->carry_https_port;
-	struct bytes host = host_of(a->fetch.url);
+	unsigned port = a->fetch.port ? a->fetch.port
+	                              : (unsigned)f->courier->role->config->config->carry_https_port;
+	struct bytes host = host_of(a->fetch.url, a->fetch.port);
 	struct fetch *x;
 
 	if (host.len == 0) {

@@ -2,10 +2,12 @@
  * passwords come prepared, SCRAM's messages read, and all as fields of an ask.
  *
  * This file: the role, its keys, the grants that are alive. keeper_login.c: the way of a login.
- * keeper_sign.c: TLS signatures, on threads of their own. keeper_dkim.c: DKIM signatures, smarthosts' passwords. */
+ * keeper_sign.c: TLS signatures, on threads of their own. keeper_dkim.c: DKIM signatures, smarthosts' passwords.
+ * keeper_alarm.c: signatures of webhooks. */
 #include "roles/keeper.h"
 
 #include "base/memory.h"
+#include "roles/keeper_alarm.h"
 #include "roles/keeper_sign.h"
 #include "sys/file.h"
 #include "sys/random.h"
@@ -158,6 +160,7 @@ static void on_ask(struct role_context *r, struct channel *ch, const struct ask 
 	case ASK_DKIM_KEYS:
 	case ASK_DKIM_SIGN:
 	case ASK_SMARTHOST_SECRET: keeper_dkim_ask(k, ch, a); break;
+	case ASK_ALARM_SIGN: keeper_alarm_ask(k, ch, a); break;
 	default:
 		refused = answer_to(a, INVALID, BYTES("keeper signs on its own channels only"));
 		channel_answer(ch, &refused);

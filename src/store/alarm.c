@@ -350,10 +350,10 @@ enum result run_watch_tick(struct store *s, struct job *j, struct why *why)
 
 /* ---- the operator, and who collects for him ---- */
 
-static json_t *alarm_row(const struct change_alarm *a, struct db_query *q)
+static json_t *alarm_row(struct bytes server, const struct change_alarm *a, struct db_query *q)
 {
 	return json_pack(
-	        "{s:I,s:o,s:s,s:i,s:I,s:I,s:i,s:o,s:I,s:i,s:o,s:o,s:I,s:I,s:I,s:I,s:i,s:o}", "id",
+	        "{s:I,s:o,s:s,s:i,s:I,s:I,s:i,s:o,s:I,s:i,s:o,s:o,s:I,s:I,s:I,s:I,s:i,s:o,s:o}", "id",
 	        (json_int_t)a->id, "channel", admin_text(a->channel), "event",
 	        alarm_event_name(a->event), "event_number", (int)a->event, "at_ms",
 	        (json_int_t)a->at, "due_ms", (json_int_t)a->due, "tries", (int)a->tries, "failed",
@@ -362,12 +362,12 @@ static json_t *alarm_row(const struct change_alarm *a, struct db_query *q)
 	        admin_text(db_bytes(q, 10)), "since_ms", (json_int_t)db_i64(q, 11), "last_ms",
 	        (json_int_t)db_i64(q, 12), "until_ms", (json_int_t)db_i64(q, 13), "count",
 	        (json_int_t)db_u64(q, 14), "relapses", (int)db_u64(q, 15), "acknowledged_by",
-	        admin_text(db_bytes(q, 16)));
+	        admin_text(db_bytes(q, 16)), "server", admin_text(server));
 }
 
 enum result admin_alarms(struct store *s, struct job *j, struct why *why)
 {
-	struct bytes channel = j->ask.admin.subject;
+	struct bytes channel = j->ask.admin.subject, server;
 	struct db_query *q = db_query(
 	        j->reader->db,
 	        "SELECT a.id, a.channel, a.incident, a.event, a.at, a.due, a.tries, a.failed, "
@@ -378,12 +378,14 @@ enum result admin_alarms(struct store *s, struct job *j, struct why *why)
 	struct buf rows = {0};
 	uint64_t last = 0;
 
-	(void)s;
+	store_hold(s);
+	server = arena_copy(&j->arena, s->config->hostname);
+	store_let(s);
 	db_bind(q, "ubu", j->ask.admin.number, channel, (uint64_t)(channel.len == 0));
 	while (db_next(q)) {
 		struct change_alarm a = row_of(q, &j->arena);
 
-		if (!admin_row(&rows, alarm_row(&a, q))) {
+		if (!admin_row(&rows, alarm_row(server, &a, q))) {
 			j->answer.admin.next = last;
 			db_end(q);
 			break;

@@ -28,7 +28,7 @@ class Authority:
         base = f"h{len(list(self.dir.glob('h*.pem')))}"
         self.run("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{base}.key",
                  "-out", f"{base}.csr", "-subj", f"/CN={names[0]}")
-        (self.dir / f"{base}.ext").write_text("subjectAltName=" + ",".join(f"DNS:{n}" for n in names) + "\n")
+        (self.dir / f"{base}.ext").write_text("subjectAltName=" + ",".join((f"IP:{n}" if n[0].isdigit() else f"DNS:{n}") for n in names) + "\n")
         now = datetime.datetime.now(datetime.timezone.utc)
         begin, end = (now - datetime.timedelta(days=20), now - datetime.timedelta(days=10)) if expired else \
                      (now - datetime.timedelta(days=1), now + datetime.timedelta(days=10))
