@@ -56,6 +56,8 @@ enum result check_ban(const struct check *c, struct buf *out,
                       struct why *why); /* cli/check_ban.c */
 /* Reads a filter file and the others of its folder, before the process locks itself. */
 enum result check_ban_files(struct check *c, const char *path, struct why *why);
+/* jail_file_function over these files, then our own filters; context is the struct check. */
+bool check_ban_find(void *context, struct bytes name, struct bytes *ret);
 enum result check_report(const struct check *c, struct buf *out,
                          struct why *why); /* cli/check_report.c */
 

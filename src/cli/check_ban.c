@@ -76,7 +76,7 @@ enum result check_ban_files(struct check *c, const char *path, struct why *why)
 	return r;
 }
 
-static bool find_file(void *context, struct bytes name, struct bytes *ret)
+bool check_ban_find(void *context, struct bytes name, struct bytes *ret)
 {
 	const struct check *c = context;
 
@@ -138,7 +138,7 @@ enum result check_ban(const struct check *c, struct buf *out, struct why *why)
 	enum result r;
 
 	mode = mode_of(c, &name);
-	r = jail_new(name, mode, find_file, (void *)c, &jail, why);
+	r = jail_new(name, mode, check_ban_find, (void *)c, &jail, why);
 	if (r == OK && check_option(c, "--prove"))
 		r = jail_prove(jail, why);
 	if (r == OK && check_option(c, "--prove"))

@@ -423,6 +423,10 @@ void ban_offend(struct ban_book *b, const struct ban_settings *s, const struct i
 	bool good = ban_is_good(b, ip, now);
 	uint32_t points = weight(what, nth, good), threshold = s->threshold * BAN_POINT;
 
+	/* Each of many addresses does little: who guesses at nobody meanwhile is one of them. */
+	if (what == BAN_UNKNOWN_USER && !good && ban_campaign(b, now))
+		points *= 2;
+
 	*ret = (struct ban_verdict){0};
 	if (!s->on || what >= BAN_OFFENCES || ban_allowed(s, ip))
 		return;

@@ -116,7 +116,8 @@ bool ban_lift(struct ban_book *b, const struct ip_prefix *what, time_ms now);
 void ban_done(struct ban_book *b);
 
 /* Is an attack from many places going on? Ends by itself after BAN_CAMPAIGN_QUIET_MS. While it lasts, half
- * of the threshold is enough for addresses that are not good. */
+ * of the threshold is enough for addresses that are not good, and users that do not exist weigh double:
+ * two guesses are enough. */
 bool ban_campaign(struct ban_book *b, time_ms now);
 
 /* The unit that is counted: the address, or its /64; and its network: /24, /48. */

@@ -215,6 +215,9 @@ static void many_at_once_are_a_campaign(void **state)
 	assert_int_equal(guesses(&b, &ip, start + 101 * SECOND), 3);
 	ban_good(&b, &good, start);
 	assert_int_equal(guesses(&b, &good, start + 101 * SECOND), 12);
+	ip = v4(5002, 1);
+	assert_int_equal(offend(&b, &ip, BAN_UNKNOWN_USER, 1, start + 101 * SECOND), 0);
+	assert_int_equal(offend(&b, &ip, BAN_UNKNOWN_USER, 2, start + 101 * SECOND), 1);
 	assert_false(ban_campaign(&b, start + 102 * SECOND + BAN_CAMPAIGN_QUIET_MS));
 	ban_done(&b);
 }
