@@ -285,7 +285,9 @@ enum admin_verb {
 	ADMIN_ESCROW_SHOW,    /* number: cursor; with the evidence */
 	ADMIN_ESCROW_READ,    /* one mail; number: offset; rows: one object, chunk in base64 */
 	ADMIN_ESCROW_RELEASE, /* number: cursor; value: this recipient alone, or empty: all; rows: what was released */
-	ADMIN_SENDERS, /* rows: one a host whose names do not lead back to it; number: cursor */
+	ADMIN_DMARC,   /* subject: a domain, or empty: all; number: received since, time_ms; value: "reports", or empty: sources */
+	ADMIN_SENDERS, /* rows: one a network of hosts whose names do not lead back to them; subject: one network, or empty: all;
+	                * number: since when, time_ms */
 };
 
 /* ---- codec and table ---- */

@@ -6,6 +6,7 @@
 #include "store/alarm.h"
 #include "store/ban.h"
 #include "store/check.h"
+#include "store/dmarc.h"
 #include "store/escrow.h"
 #include "store/life.h"
 
@@ -246,6 +247,8 @@ static const struct {
         [ADMIN_ALARM_TEST] = {ADMIN_WRITE, admin_alarm_test},
         [ADMIN_SENDING] = {ADMIN_READ, admin_sending},
         [ADMIN_TRACE] = {ADMIN_HERE, admin_trace},
+        [ADMIN_DMARC] = {ADMIN_READ, admin_dmarc},
+        [ADMIN_SENDERS] = {ADMIN_HERE, admin_senders},
         [ADMIN_ESCROW_LIST] = {ADMIN_READ, admin_escrow_list},
         [ADMIN_ESCROW_SHOW] = {ADMIN_READ, admin_escrow_show},
         [ADMIN_ESCROW_READ] = {ADMIN_READ, admin_escrow_read},

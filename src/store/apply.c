@@ -3,6 +3,7 @@
  * effect, replay repeats it. */
 #include <string.h>
 
+#include "store/dmarc.h"
 #include "store/escrow.h"
 #include "store/alarm.h"
 #include "store/ban.h"
@@ -76,6 +77,8 @@ enum result schema_make(struct db *db, struct why *why)
 
 	if (result == OK)
 		result = db_run(db, escrow_schema, why);
+	if (result == OK)
+		result = db_run(db, dmarc_schema, why);
 	return result == OK ? db_run(db, schema, why) : result;
 }
 
@@ -601,6 +604,10 @@ enum result change_apply(struct store *s, const struct change *c, const struct b
 	case CHANGE_ALARM_GONE: return alarm_gone_apply(s, &c->alarm_gone);
 	case CHANGE_RHYTHM: return rhythm_apply(s, &c->rhythm);
 	case CHANGE_RHYTHM_GONE: return rhythm_gone_apply(s, &c->rhythm_gone);
+	case CHANGE_DMARC_COUNT: return dmarc_count_apply(s, &c->dmarc_count);
+	case CHANGE_DMARC_COUNTS_GONE: return dmarc_counts_gone_apply(s, &c->dmarc_counts_gone);
+	case CHANGE_DMARC_REPORT: return dmarc_report_apply(s, &c->dmarc_report);
+	case CHANGE_DMARC_REPORTS_GONE: return dmarc_reports_gone_apply(s, &c->dmarc_reports_gone);
 	case CHANGE_NONE: break;
 	}
 	return why_set(why, DAMAGED, "an effect of unknown kind %d", (int)c->kind);

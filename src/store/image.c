@@ -248,6 +248,20 @@ static void row_sts_policy(struct db_query *q, struct change *c)
 	                                           db_i64(q, 3)};
 }
 
+static void row_dmarc_count(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_DMARC_COUNT;
+	c->dmarc_count = (struct change_dmarc_count){db_bytes(q, 0), db_i64(q, 1), db_bytes(q, 2),
+	                                             db_u64(q, 3)};
+}
+
+static void row_dmarc_report(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_DMARC_REPORT;
+	c->dmarc_report = (struct change_dmarc_report){
+	        db_bytes(q, 0), db_bytes(q, 1), db_bytes(q, 2), db_i64(q, 3), db_bytes(q, 4)};
+}
+
 static void row_tls_result(struct db_query *q, struct change *c)
 {
 	c->kind = CHANGE_TLS_RESULT;
@@ -380,6 +394,11 @@ static const struct {
         {"SELECT domain, day, policy, result, string, mx, ip, details, sessions FROM tls_result"
          " ORDER BY domain, day, policy, result, mx, ip, details, string",
          row_tls_result},
+        {"SELECT domain, day, row, count FROM dmarc_count ORDER BY domain, day, row",
+         row_dmarc_count},
+        {"SELECT domain, organization, id, received, rows FROM dmarc_report"
+         " ORDER BY domain, organization, id",
+         row_dmarc_report},
         {"SELECT name, record, doubt, tests FROM trial ORDER BY name", row_check},
         {"SELECT network, bits, reason, level, since, until, detail FROM ban"
          " ORDER BY network, bits",

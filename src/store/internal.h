@@ -263,6 +263,12 @@ struct store {
 	struct map correspondent_counts; /* the writer's; owner: uint64_t, about */
 	struct map rhythms;              /* the writer's; key: what came since the last tick */
 	struct map networks_seen;        /* owner, network: when it was last noted */
+	struct {                         /* store/dmarc.c; locked */
+		struct buf pending;      /* u64 day, block row */
+		size_t count;
+		bool writing;
+		time_ms written;
+	} dmarc;
 	struct bans *bans;               /* store/ban.c */
 	struct map checks;               /* name: struct check (store/check.c) */
 	struct ledger *ledger;           /* NULL: this store keeps none */

@@ -2,6 +2,7 @@
  * to be kept is noted beside it. */
 #include "policy/evidence.h"
 #include "store/check.h"
+#include "store/dmarc.h"
 #include "store/escrow.h"
 #include "store/life.h"
 
@@ -35,6 +36,8 @@ enum result run_judged(struct store *s, struct job *j, struct why *why)
 	judgement.session = j->ask.session;
 	ret->judgement = judgement_keep(s, &judgement, id);
 	learn_judged(s, a, ret->action, ret->judgement);
+	if (a->stage == 1)
+		dmarc_count(s, a->dmarc, a->ip, ret->action);
 	ret->id = arena_copy(&j->arena, bytes_of_text(id));
 	own_address_seen(s, a, ret->action, ret->id);
 	return OK;

@@ -1,4 +1,5 @@
 /* SORTED: what the sorter found out about an entry, as one record. */
+#include "store/dmarc.h"
 #include "store/life.h"
 #include "store/queue.h"
 
@@ -244,6 +245,8 @@ enum result run_sorted(struct store *s, struct job *j, struct why *why)
 		return why_set(why, NOT_FOUND, "there is no spool %u", a->spool);
 	if ((result = sort(s, j, &e, &d, why)) != OK)
 		return result;
+	if (a->report.len > 0 && !dmarc_received(s, j, a->report))
+		return why_set(why, INVALID, "that is no report");
 	c = job_change(j, CHANGE_KEY);
 	c->key = (struct change_key){
 	        .key = arena_copy(&j->arena, bytes_of(key, KEY_LEN)), .mail = e.mail, .at = j->now};

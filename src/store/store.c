@@ -5,6 +5,7 @@
 #include "store/alarm.h"
 #include "store/ban.h"
 #include "store/check.h"
+#include "store/dmarc.h"
 #include "store/life.h"
 
 static const char index_name[] = "index.db";
@@ -68,6 +69,8 @@ static const struct verb verbs[ASK_COUNT] = {
         [ASK_STS_POLICY_SET] = {WAY_WRITE, false, run_sts_policy_set},
         [ASK_TLSRPT] = {WAY_READ, false, run_tlsrpt},
         [ASK_TLSRPT_DONE] = {WAY_WRITE, false, run_tlsrpt_done},
+        [ASK_DMARC_DUE] = {WAY_WRITE, false, run_dmarc_due},
+        [ASK_DMARC_DONE] = {WAY_WRITE, false, run_dmarc_done},
         [ASK_INCIDENT] = {WAY_WRITE, false, run_incident},
         [ASK_ALARM] = {WAY_READ, false, run_alarm},
         [ASK_ALARM_DONE] = {WAY_WRITE, false, run_alarm_done},
@@ -701,6 +704,7 @@ void store_free(struct store **store)
 	blob_writer_done(&s->packer);
 	close_all(s);
 	buf_done(&s->encoded);
+	buf_done(&s->dmarc.pending);
 	buf_done(&s->files_gone);
 	buf_done(&s->group_keys);
 	buf_done(&s->event_list);

@@ -57,6 +57,12 @@ enum result dmarc_report_parse(struct bytes xml, struct arena *arena, struct dma
 enum result dmarc_report_find(struct bytes in, struct arena *arena, struct dmarc_report *ret,
                               struct why *why) MUST_USE;
 
+/* For the store: what is shown of a report, at most max octets; rows that find no room are left out. Appends. */
+void dmarc_report_pack(const struct dmarc_report *r, size_t max, struct buf *out);
+/* INVALID: malformed. Strings borrow from packed. */
+enum result dmarc_report_unpack(struct bytes packed, struct arena *arena,
+                                struct dmarc_report *ret) MUST_USE;
+
 /* XML as RFC 9990, appendix B. Appends. */
 void dmarc_report_write(const struct dmarc_report *r, struct buf *out);
 
