@@ -205,7 +205,8 @@ static const struct cli_command commands[] = {
         {"check", NULL, "KIND [ARGUMENT...]", 1, CLI_ARGS, 0, "",
          "judge one thing on stdin, one result a line\ncheck mime: a message as a JSON tree; check "
          "charset NAME: octets to UTF-8; check bounce: whom a message says was not reached, and "
-         "whether for good.",
+         "whether for good; check dkim, check arc: what a message's signatures are worth (--dns "
+         "ADDR[:PORT]).",
          cli_check},
         {"sweep", NULL, "", 0, 0, FOLDER, "", "give back the space of deleted mail now", cli_sweep},
         {"image", NULL, "", 0, 0, FOLDER, "", "write an image of the index into the log now",
