@@ -1,14 +1,20 @@
 /* The queue with much in it, without a network: how fast mail for other hosts is taken, listed and handed out,
  * how long a start takes and how much memory it needs.
  *
- *	bench_queue FOLDER MAILS [DESTINATIONS]
+ *	bench_queue FOLDER MAILS [DESTINATIONS]             one store, filled
+ *	bench_queue FOLDER MAILS DESTINATIONS ROUNDS [LESS] two: one with MAILS, one with LESS (1,000)
  *
- * A store of its own in FOLDER (which must not exist), real files, one fdatasync for 256 COMMITs at most. A line for
- * each measurement: name value unit. The mails have 2,000 octets. */
+ * Stores of their own in FOLDER (which must not exist), real files, one fdatasync for 256 COMMITs at most. A line for
+ * each measurement: name value unit. The mails have 2,000 octets.
+ *
+ * With ROUNDS the two are measured in turn, so that what else the machine does meets both: each round takes
+ * 20 times 1,024 mails and hands as many out after each, and looks at pages of the list. The medians of the rounds are told, and
+ * the big one's ratio to the small one's. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,7 +23,7 @@
 #include "base/wire.h"
 #include "store/store.h"
 
-enum { TOGETHER = 256, SPOT = 20000, STEP = 100000 };
+enum { TOGETHER = 256, SPOT = 20000, STEP = 100000, PART = 1024, PARTS = 20, ROUNDS_MAX = 99 };
 
 static const struct store_peer sorter = {SORTER, 0}, courier = {COURIER, 0}, web = {WEB, 0};
 static struct store *store;
@@ -81,6 +87,16 @@ static double written(void)
 	if (f)
 		fclose(f);
 	return (double)n;
+}
+
+/* What this process computed so far, in seconds. */
+static double computed(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
 static void put(struct store_peer from, struct ask *a)
@@ -176,28 +192,35 @@ static void start(void)
 	printf("start_resident %.1f MiB\n", resident());
 }
 
-static void list_page(const char *name, const char *subject, uint64_t after)
+static double list_page(const char *subject, uint64_t after, uint64_t *ret_rows)
 {
 	struct ask a = {.kind = ASK_ADMIN};
 	struct arena arena = {0};
 	struct answer got;
 	double begun = seconds();
-	uint64_t rows = 0;
 
 	a.admin.verb = ADMIN_QUEUE_LIST;
 	a.admin.subject = bytes_of_text(subject);
 	a.admin.number = after;
 	put(web, &a);
 	got = run(&arena);
+	*ret_rows = 0;
 	for (size_t i = 0; i < got.admin.rows.len; i++)
-		rows += got.admin.rows.ptr[i] == '\n';
-	printf("%s %.2f ms (%llu rows)\n", name, (seconds() - begun) * 1000,
-	       (unsigned long long)rows);
+		*ret_rows += got.admin.rows.ptr[i] == '\n';
 	arena_done(&arena);
+	return (seconds() - begun) * 1000;
+}
+
+static void list_told(const char *name, const char *subject, uint64_t after)
+{
+	uint64_t rows;
+	double ms = list_page(subject, after, &rows);
+
+	printf("%s %.2f ms (%llu rows)\n", name, ms, (unsigned long long)rows);
 }
 
 /* CARRY and CARRIED, `open` batches at a time. */
-static void carry_many(uint64_t count, unsigned open)
+static double carry_many(uint64_t count, unsigned open)
 {
 	double begun = seconds();
 	uint64_t done = 0;
@@ -235,7 +258,7 @@ static void carry_many(uint64_t count, unsigned open)
 		run(NULL);
 		done += got;
 	}
-	printf("carry %.0f /s\n", (double)done / (seconds() - begun));
+	return (double)done / (seconds() - begun);
 }
 
 static void config_make(struct config **ret)
@@ -249,22 +272,10 @@ static void config_make(struct config **ret)
 		die(why.text);
 }
 
-int main(int argc, char **argv)
-{
-	struct config *config;
-	uint64_t mails = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
-	int folder;
+/* ---- one store ---- */
 
-	if (mails == 0 || mkdir(argv[1], 0700) != 0)
-		die("usage: bench_queue FOLDER MAILS [DESTINATIONS]; FOLDER must not exist");
-	destinations = argc > 3 ? (unsigned)strtoull(argv[3], NULL, 10) : 1000;
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	folder = open(argv[1], O_DIRECTORY | O_RDONLY);
-	fs = file_system_real_new(folder);
-	config_make(&config);
-	options = (struct store_options){.config = config, .readers = 1, .reserve = UINT64_MAX};
-	memcpy(options.seed, "bench of a queue", 16);
-	content_make();
+static void one(uint64_t mails)
+{
 	start();
 	printf("commit_filling %.0f /s\n", commit_many(0, mails));
 	printf("resident_full %.1f MiB\n", resident());
@@ -273,14 +284,166 @@ int main(int argc, char **argv)
 	now += 60000;
 	start();
 	printf("commit_full %.0f /s\n", commit_many(mails, SPOT));
-	list_page("list_first", "", 0);
-	list_page("list_middle", "", mails / 2);
-	list_page("list_domain", "@d7.test", 0);
-	carry_many(mails < SPOT ? mails : SPOT, 64);
+	list_told("list_first", "", 0);
+	list_told("list_middle", "", mails / 2);
+	list_told("list_domain", "@d7.test", 0);
+	printf("carry %.0f /s\n", carry_many(mails < SPOT ? mails : SPOT, 64));
 	printf("resident_end %.1f MiB\n", resident());
 	store_free(&store);
+}
+
+/* ---- two of them in turn ---- */
+
+enum figure {
+	COMMIT_RATE,
+	COMMIT_CPU,
+	COMMIT_OCTETS,
+	LIST_FIRST,
+	LIST_MIDDLE,
+	LIST_DOMAIN,
+	CARRY_RATE,
+	CARRY_CPU,
+	CARRY_OCTETS,
+	FIGURES
+};
+
+static const char *const figures[FIGURES][2] = {
+        {"commit", "/s"},     {"commit_cpu", "us a mail"}, {"commit_written", "octets a mail"},
+        {"list_first", "ms"}, {"list_middle", "ms"},       {"list_domain", "ms"},
+        {"carry", "/s"},      {"carry_cpu", "us a mail"},  {"carry_written", "octets a mail"}};
+
+struct side {
+	struct store *store;
+	struct file_system *fs;
+	int folder;
+	uint64_t next, mails;
+	double got[FIGURES][ROUNDS_MAX];
+};
+
+static void side_begin(struct side *d, int above, const char *name, uint64_t mails)
+{
+	if (mkdirat(above, name, 0700) != 0)
+		die("no folder");
+	d->folder = openat(above, name, O_DIRECTORY | O_RDONLY);
+	fs = d->fs = file_system_real_new(d->folder);
+	start();
+	commit_many(0, mails);
+	d->store = store;
+	d->next = d->mails = mails;
+}
+
+static void side_end(struct side *d)
+{
+	store_free(&d->store);
+	file_system_free(&d->fs);
+	close(d->folder);
+}
+
+struct meter {
+	double time, cpu, octets;
+};
+
+static struct meter meter_now(void)
+{
+	return (struct meter){seconds(), computed(), written()};
+}
+
+static void meter_add(struct meter *m, const struct meter *from)
+{
+	m->time += seconds() - from->time;
+	m->cpu += computed() - from->cpu;
+	m->octets += written() - from->octets;
+}
+
+static void meter_told(const struct meter *m, struct side *d, enum figure rate, unsigned round)
+{
+	d->got[rate][round] = PARTS * PART / m->time;
+	d->got[rate + 1][round] = m->cpu * 1e6 / (PARTS * PART);
+	d->got[rate + 2][round] = m->octets / (PARTS * PART);
+}
+
+static void side_round(struct side *d, unsigned round)
+{
+	struct meter commits = {0}, carries = {0}, from;
+	uint64_t rows;
+
+	store = d->store;
+	for (unsigned i = 0; i < PARTS; i++, d->next += PART) {
+		from = meter_now();
+		commit_many(d->next, PART);
+		meter_add(&commits, &from);
+		from = meter_now();
+		carry_many(PART, 64);
+		meter_add(&carries, &from);
+	}
+	meter_told(&commits, d, COMMIT_RATE, round);
+	meter_told(&carries, d, CARRY_RATE, round);
+	d->got[LIST_FIRST][round] = list_page("", 0, &rows);
+	d->got[LIST_MIDDLE][round] = list_page("", d->next - d->mails / 2, &rows);
+	d->got[LIST_DOMAIN][round] = list_page("@d7.test", 0, &rows);
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static double median(double *got, unsigned rounds)
+{
+	qsort(got, rounds, sizeof(*got), compare);
+	return rounds % 2 ? got[rounds / 2] : (got[rounds / 2 - 1] + got[rounds / 2]) / 2;
+}
+
+static void both(int folder, uint64_t less, uint64_t mails, unsigned rounds)
+{
+	static struct side small, big;
+
+	side_begin(&big, folder, "big", mails);
+	side_begin(&small, folder, "small", less);
+	for (unsigned i = 0; i < rounds; i++) {
+		side_round(i % 2 ? &big : &small, i);
+		side_round(i % 2 ? &small : &big, i);
+		printf("round %u: commit %.0f, %.0f /s; carry %.0f, %.0f /s\n", i + 1,
+		       small.got[COMMIT_RATE][i], big.got[COMMIT_RATE][i], small.got[CARRY_RATE][i],
+		       big.got[CARRY_RATE][i]);
+	}
+	for (unsigned f = 0; f < FIGURES; f++) {
+		double a = median(small.got[f], rounds), b = median(big.got[f], rounds);
+
+		printf("both_%s %.2f %.2f %s, ratio %.3f\n", figures[f][0], a, b, figures[f][1],
+		       b / a);
+	}
+	side_end(&small);
+	side_end(&big);
+}
+
+int main(int argc, char **argv)
+{
+	struct config *config;
+	uint64_t mails = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
+	unsigned rounds = argc > 4 ? (unsigned)strtoull(argv[4], NULL, 10) : 0;
+	int folder;
+
+	if (mails == 0 || rounds > ROUNDS_MAX || mkdir(argv[1], 0700) != 0)
+		die("usage: bench_queue FOLDER MAILS [DESTINATIONS [ROUNDS [LESS]]]; FOLDER must"
+		    " not exist");
+	destinations = argc > 3 ? (unsigned)strtoull(argv[3], NULL, 10) : 1000;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	folder = open(argv[1], O_DIRECTORY | O_RDONLY);
+	config_make(&config);
+	options = (struct store_options){.config = config, .readers = 1, .reserve = UINT64_MAX};
+	memcpy(options.seed, "bench of a queue", 16);
+	content_make();
+	if (rounds) {
+		both(folder, argc > 5 ? strtoull(argv[5], NULL, 10) : 1000, mails, rounds);
+	} else {
+		fs = file_system_real_new(folder);
+		one(mails);
+		file_system_free(&fs);
+	}
 	config_free(&config);
-	file_system_free(&fs);
 	close(folder);
 	return 0;
 }

@@ -252,60 +252,93 @@ void destination_forgotten(struct store *s, struct bytes name)
 /* ---- a window onto one destination's due mail ---- */
 
 struct filling {
+	struct db *db;
+	struct bytes name;
+	const struct fresh *fresh; /* the newest ones */
+	size_t fresh_count;
 	struct buf rows; /* struct lane_hint */
 	size_t limit;
 	bool full;
-	int64_t next; /* when the next one falls due */
+	int64_t now, next; /* next: when the next one falls due */
 };
 
-static void fill_lane(struct db *db, struct bytes name, int64_t priority, int64_t now,
-                      struct filling *f)
+/* False: the window is full. */
+static bool fill_one(struct filling *f, struct lane_hint h)
 {
-	struct db_query *q = db_query(
-	        db, "SELECT id, mail, due FROM entry WHERE state=2 AND destination=? AND priority=?"
-	            " AND due<=? ORDER BY due, id LIMIT ?");
+	buf_append(&f->rows, bytes_of(&h, sizeof(h)));
+	f->full = --f->limit == 0;
+	return !f->full;
+}
 
-	db_bind(q, "biiu", name, priority, now, (uint64_t)f->limit);
+/* The lane's fresh ones that are due, up to this one (NULL: all): they are sorted, too. */
+static bool fill_fresh(struct filling *f, size_t *at, int64_t priority, const struct lane_hint *to)
+{
+	for (; *at < f->fresh_count; ++*at) {
+		const struct fresh *h = &f->fresh[*at];
+
+		if (h->priority > priority)
+			continue;
+		if (h->priority < priority || h->due > f->now ||
+		    (to && (h->due > to->due || (h->due == to->due && h->id > to->id))))
+			break;
+		if (to && h->id == to->id)
+			continue; /* filed meanwhile */
+		if (!fill_one(f, (struct lane_hint){h->id, h->mail, h->due}))
+			return false;
+	}
+	return true;
+}
+
+static void fill_lane(struct filling *f, int64_t priority)
+{
+	struct db_query *q = db_query(f->db, "SELECT id, mail, due FROM waiting WHERE destination=?"
+	                                     " AND priority=? AND due<=? ORDER BY due, id LIMIT ?");
+	size_t at = 0;
+
+	db_bind(q, "biiu", f->name, priority, f->now, (uint64_t)f->limit);
 	while (db_next(q)) {
 		struct lane_hint h = {db_u64(q, 0), db_u64(q, 1), db_i64(q, 2)};
 
-		buf_append(&f->rows, bytes_of(&h, sizeof(h)));
-		if (--f->limit == 0) {
-			f->full = true;
+		if (!fill_fresh(f, &at, priority, &h) || !fill_one(f, h)) {
 			db_end(q);
 			return;
 		}
 	}
+	fill_fresh(f, &at, priority, NULL);
 }
 
 /* A lane tells its earliest due, which may be that of a mail under way: those behind it are looked up here. */
-static void find_next(struct db *db, struct bytes name, int64_t priority, int64_t now,
-                      struct filling *f)
+static void find_next(struct filling *f, int64_t priority)
 {
-	struct db_query *q = db_query(
-	        db, "SELECT due FROM entry WHERE state=2 AND destination=? AND priority=?"
-	            " AND due>? ORDER BY due LIMIT 1");
+	struct db_query *q = db_query(f->db, "SELECT due FROM waiting WHERE destination=?"
+	                                     " AND priority=? AND due>? ORDER BY due LIMIT 1");
 
-	db_bind(q, "bii", name, priority, now);
+	db_bind(q, "bii", f->name, priority, f->now);
 	if (db_next(q) && db_i64(q, 0) < f->next)
 		f->next = db_i64(q, 0);
 	db_end(q);
+	for (size_t i = 0; i < f->fresh_count; i++) {
+		const struct fresh *h = &f->fresh[i];
+
+		if (h->priority == priority && h->due > f->now && h->due < f->next)
+			f->next = h->due;
+	}
 }
 
-static void fill_lanes(struct db *db, struct bytes name, int64_t now, struct filling *f)
+static void fill_lanes(struct filling *f)
 {
-	struct db_query *q = db_query(db, "SELECT priority FROM lane WHERE destination=? AND due<=?"
-	                                  " ORDER BY priority DESC");
+	struct db_query *q = db_query(f->db, "SELECT priority FROM lane WHERE destination=?"
+	                                     " AND due<=? ORDER BY priority DESC");
 	int64_t priorities[32];
 	size_t count = 0;
 
-	db_bind(q, "bi", name, now);
+	db_bind(q, "bi", f->name, f->now);
 	while (count < 32 && db_next(q))
 		priorities[count++] = db_i64(q, 0);
 	db_end(q);
 	for (size_t i = 0; i < count && !f->full; i++) {
-		fill_lane(db, name, priorities[i], now, f);
-		find_next(db, name, priorities[i], now, f);
+		fill_lane(f, priorities[i]);
+		find_next(f, priorities[i]);
 	}
 }
 
@@ -343,11 +376,16 @@ static void fill_done(struct store *s, struct destination *d, const struct filli
 static enum result run_fill(struct store *s, struct job *j, struct why *why)
 {
 	struct bytes name = j->ask.admin.subject;
-	struct filling f = {.limit = WINDOW_FILL + (size_t)j->entry_id, .next = TIME_NEVER};
+	struct filling f = {.db = j->reader->db,
+	                    .name = name,
+	                    .limit = WINDOW_FILL + (size_t)j->entry_id,
+	                    .now = j->now,
+	                    .next = TIME_NEVER};
 	struct destination *d;
 
 	(void)why;
-	fill_lanes(j->reader->db, name, j->now, &f);
+	f.fresh = fresh_copy(s, name, &j->arena, &f.fresh_count);
+	fill_lanes(&f);
 	store_hold(s);
 	d = destination_find(s, name);
 	if (d && d->filling)

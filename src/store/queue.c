@@ -55,6 +55,7 @@ struct queue *queue_new(const struct store *s)
 	u->carry.cursor = u->carry.next = INT64_MIN;
 	u->alarm.next = u->alarm.cursor = INT64_MIN;
 	u->alarm.moved = u->carry.pause = TIME_NEVER;
+	u->fresh.filed = 1;
 	return u;
 }
 
@@ -382,6 +383,7 @@ void queue_publish(struct store *s)
 		}
 	}
 	buf_clear(&u->moves);
+	fresh_publish(s);
 	for (int i = 0; i < ENTRY_STATES; i++) {
 		u->counts[i] += (size_t)u->deltas[i];
 		u->deltas[i] = 0;
@@ -395,6 +397,7 @@ void queue_undo(struct store *s)
 
 	buf_clear(&u->moves);
 	memset(u->deltas, 0, sizeof(u->deltas));
+	fresh_load(s);
 	claims_end(s);
 	s->queue_moved = true;
 }
@@ -515,6 +518,7 @@ void queue_done(struct store *s)
 		memory_free((void *)(uintptr_t)((struct provider_pace *)e->value)->key.ptr);
 	map_free_values(&u->carry.providers);
 	map_free_values(&u->carry.holds);
+	fresh_done(u);
 	buf_done(&u->moves);
 	buf_done(&u->claimed);
 	memory_free(u);

@@ -4,6 +4,7 @@
  *	claims        entries that somebody has just now: a sorter, a courier, or a job of the writer
  *	hints         which READY entries fall due first; a window onto the index, refilled from it
  *	destinations  those with due mail, as far as they are offered now, each with such a window
+ *	fresh         the newest ones for other hosts, which the index has not by destination yet
  * so that a million entries need no memory of their own. A hint may be old: whoever is given an entry
  * claims it first and reads its row then, and only that row counts. What changes an entry has claimed
  * it, and the claim ends when the change is published; so nothing that was read under a claim can be
@@ -24,6 +25,7 @@ enum {
 	PACE_START = 5,    /* connections to a destination that is not known yet */
 	ALARM_BATCH = 256, /* entries that one job of the store's own changes */
 	PROVIDERS_MAX = 4096,
+	FRESH_MAX = 16384, /* numbers of entries that are not filed */
 };
 
 /* What queue.moves tells those in memory, once the group is durable. */
@@ -139,6 +141,13 @@ struct queue {
 		uint64_t cursor_id;
 	} alarm;
 
+	struct {                    /* queue_fresh.c */
+		struct map lists;   /* destination: struct fresh_list */
+		uint64_t filed;     /* entries below are in `waiting` */
+		uint64_t published; /* entries below may be seen by others than the writer */
+		bool filing;        /* some of these are in it by now */
+	} fresh;
+
 	/* the writer's, of its group */
 	struct buf moves;
 	int64_t deltas[ENTRY_STATES];
@@ -183,6 +192,26 @@ struct change_entry_tried *entry_tried_change(struct job *j, const struct change
 void entry_gone_change(struct job *j, const struct change_entry *e);
 /* One entry less for its mail, or more. */
 void settle_references(struct store *s, struct job *j, uint64_t mail, int64_t more);
+
+/* ---- queue_fresh.c: the newest entries in CARRY, which are not in `waiting` yet ---- */
+
+/* In CARRY. */
+struct fresh {
+	int64_t priority, due;
+	uint64_t id, mail;
+};
+/* The writer's. */
+bool fresh_put(struct store *s, struct bytes name, const struct fresh *f);  /* false: it is not */
+bool fresh_drop(struct store *s, struct bytes name, const struct fresh *f); /* the same */
+bool fresh_first(struct store *s, struct bytes name, int64_t priority, int64_t *ret_due);
+void fresh_file(struct store *s); /* if there are enough of them */
+/* Anybody's, before he reads the index: by priority, the highest first, then by due. */
+struct fresh *fresh_copy(struct store *s, struct bytes name, struct arena *arena,
+                         size_t *ret_count);
+/* Locked. */
+void fresh_load(struct store *s); /* from the index: what it says that is not filed yet */
+void fresh_publish(struct store *s);
+void fresh_done(struct queue *u);
 
 /* ---- destination.c: which of them are offered ---- */
 

@@ -176,35 +176,43 @@ static uint64_t find_one(struct db *db, uint64_t incident, uint64_t after)
 }
 
 /* A mail that waits for a destination that is held: the one that has waited longest since its last try. */
-static uint64_t find_lane(struct db *db, struct arena *arena, uint64_t incident, int64_t now)
+static uint64_t find_lane(struct store *s, struct job *j, uint64_t incident)
 {
+	struct db *db = j->reader->db;
 	struct db_query *q = db_query(
 	        db, "SELECT l.destination FROM destination d JOIN lane l ON l.destination=d.name"
 	            " WHERE d.incident>0 AND d.incident=? AND l.due<=? ORDER BY l.due LIMIT 1");
 	struct bytes name = {0};
+	const struct fresh *fresh;
+	size_t count, at = 0;
 	uint64_t id = 0;
 
-	db_bind(q, "ui", incident, now);
+	db_bind(q, "ui", incident, j->now);
 	if (db_next(q))
-		name = arena_copy(arena, db_bytes(q, 0));
+		name = arena_copy(&j->arena, db_bytes(q, 0));
 	db_end(q);
-	q = db_query(db, "SELECT id FROM entry WHERE state=2 AND destination=? AND due<=?"
+	if (name.len == 0)
+		return 0;
+	fresh = fresh_copy(s, name, &j->arena, &count);
+	q = db_query(db, "SELECT id FROM waiting WHERE destination=? AND due<=?"
 	                 " ORDER BY priority, due LIMIT 1");
-	db_bind(q, "bi", name, now);
-	if (name.len && db_next(q))
+	db_bind(q, "bi", name, j->now);
+	if (db_next(q))
 		id = db_u64(q, 0);
 	db_end(q);
-	return id;
+	while (at < count && fresh[at].due > j->now)
+		at++;
+	return id ? id : at < count ? fresh[at].id : 0; /* those are the newest */
 }
 
 /* What is held goes round, then what waits for a held destination, then round again: a mail whose own
  * recipient is never taken must not be the only one that is tried. */
-static uint64_t find_probe(struct job *j)
+static uint64_t find_probe(struct store *s, struct job *j)
 {
 	uint64_t incident = j->entry_id, id = find_one(j->reader->db, incident, j->lease);
 
 	if (!id)
-		id = find_lane(j->reader->db, &j->arena, incident, j->now);
+		id = find_lane(s, j, incident);
 	if (!id && j->lease)
 		id = find_one(j->reader->db, incident, 0);
 	return id;
@@ -213,7 +221,7 @@ static uint64_t find_probe(struct job *j)
 /* On a reader's thread. */
 static enum result run_probe(struct store *s, struct job *j, struct why *why)
 {
-	uint64_t incident = j->entry_id, id = find_probe(j);
+	uint64_t incident = j->entry_id, id = find_probe(s, j);
 	struct change_destination d;
 	struct entry_row r;
 	struct hold *h;

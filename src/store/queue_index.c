@@ -5,6 +5,9 @@
  * destinations to be tried are a range of an index, however many there are. Lanes are derived:
  * no effect names them. A destination's row is there only while something is known of it that
  * matters (a backoff, a provider, a hold) and mail waits for it.
+ *
+ * What waits for a destination, in the order in which it is tried, is the table `waiting`: the entries in CARRY
+ * whose number is below filed.below. The newer ones are in memory (queue_fresh.c). Derived like the lanes.
  */
 #include "store/queue.h"
 
@@ -16,7 +19,10 @@ const char queue_schema[] =
         "CREATE INDEX entry_mail ON entry(mail);"
         "CREATE INDEX entry_state ON entry(state, id);"
         "CREATE INDEX entry_ready ON entry(due, id) WHERE state=0;"
-        "CREATE INDEX entry_lane ON entry(destination, priority, due, id, mail) WHERE state=2;"
+        "CREATE TABLE waiting(destination BLOB, priority, due, id, mail,"
+        " PRIMARY KEY(destination, priority, due, id)) WITHOUT ROWID;"
+        "CREATE TABLE filed(one INTEGER PRIMARY KEY, below);"
+        "INSERT INTO filed VALUES(1, 1);"
         "CREATE INDEX entry_alarm ON entry(alarm, id) WHERE state=2;"
         "CREATE INDEX entry_incident ON entry(incident, id) WHERE incident>0;"
         "CREATE TABLE lane(destination BLOB, priority, due, next,"
@@ -33,7 +39,7 @@ struct old_row {
 	uint64_t mail;
 	unsigned state;
 	struct bytes destination; /* in `room` */
-	int64_t priority;
+	int64_t priority, due;
 	char room[LIMIT_DOMAIN + 3];
 };
 
@@ -41,7 +47,7 @@ static struct old_row old_of(struct store *s, uint64_t id)
 {
 	struct old_row o = {0};
 	struct db_query *q = db_query(
-	        s->db, "SELECT mail, state, destination, priority FROM entry WHERE id=?");
+	        s->db, "SELECT mail, state, destination, priority, due FROM entry WHERE id=?");
 	struct bytes name;
 
 	db_bind(q, "u", id);
@@ -55,6 +61,7 @@ static struct old_row old_of(struct store *s, uint64_t id)
 		memcpy(o.room, name.ptr, name.len);
 	o.destination.len = name.len;
 	o.priority = db_i64(q, 3);
+	o.due = db_i64(q, 4);
 	db_end(q);
 	return o;
 }
@@ -127,15 +134,19 @@ static void lane_moved(struct store *s, struct bytes name, int64_t due)
 
 static void lane_recount(struct store *s, struct bytes name, int64_t priority)
 {
-	struct db_query *q = db_query(s->db, "SELECT due FROM entry WHERE state=2 AND destination=?"
+	struct db_query *q = db_query(s->db, "SELECT due FROM waiting WHERE destination=?"
 	                                     " AND priority=? ORDER BY due LIMIT 1");
 	bool found;
-	int64_t due;
+	int64_t due, fresh;
 
 	db_bind(q, "bi", name, priority);
 	found = db_next(q);
 	due = found ? db_i64(q, 0) : 0;
 	db_end(q);
+	if (fresh_first(s, name, priority, &fresh) && (!found || fresh < due)) {
+		found = true;
+		due = fresh;
+	}
 	if (!found) {
 		lane_forget(s, name, priority);
 		return;
@@ -159,6 +170,40 @@ static void lane_join(struct store *s, struct bytes name, int64_t priority, int6
 
 	db_bind(q, "bii", name, priority, due);
 	db_execute(q);
+}
+
+/* It is in CARRY, or the newest entries are filed. */
+static void lane_enter(struct store *s, struct bytes name, const struct fresh *f)
+{
+	struct db_query *q = db_query(s->db,
+	                              "INSERT OR REPLACE INTO waiting VALUES(?, ?, ?, ?, ?)");
+
+	if (fresh_put(s, name, f))
+		return;
+	db_bind(q, "biiuu", name, f->priority, f->due, f->id, f->mail);
+	db_execute(q);
+}
+
+/* It is in CARRY no more, or due at another time. */
+static void lane_leave(struct store *s, uint64_t id, const struct old_row *o)
+{
+	struct db_query *q = db_query(s->db, "DELETE FROM waiting WHERE destination=? AND"
+	                                     " priority=? AND due=? AND id=?");
+	struct bytes name = name_of(o);
+
+	if (!o->found || o->state != ENTRY_CARRY ||
+	    fresh_drop(s, name, &(struct fresh){o->priority, o->due, id, o->mail}))
+		return;
+	db_bind(q, "biiu", name, o->priority, o->due, id);
+	db_execute(q);
+}
+
+static void lane_again(struct store *s, uint64_t id, const struct old_row *o, unsigned state,
+                       int64_t due)
+{
+	lane_leave(s, id, o);
+	if (state == ENTRY_CARRY)
+		lane_enter(s, name_of(o), &(struct fresh){o->priority, due, id, o->mail});
 }
 
 /* ---- entries ---- */
@@ -195,12 +240,17 @@ enum result entry_apply(struct store *s, const struct change_entry *c)
 	db_execute(q);
 	above(&s->counters.entry, c->id);
 	above(&s->counters.mail, c->mail);
+	lane_leave(s, c->id, &old);
+	if (state == ENTRY_CARRY)
+		lane_enter(s, c->destination,
+		           &(struct fresh){signed_priority(c->priority), c->due, c->id, c->mail});
 	if (old.found && old.state == ENTRY_CARRY)
 		lane_recount(s, name_of(&old), old.priority);
 	if (state == ENTRY_CARRY)
 		lane_join(s, c->destination, signed_priority(c->priority), c->due);
 	moved(s, c->id, old.found ? old.state : ENTRY_STATES, state, c->due, c->alarm, c->incident,
 	      c->destination);
+	fresh_file(s);
 	return OK;
 }
 
@@ -215,6 +265,7 @@ enum result entry_state_apply(struct store *s, const struct change_entry_state *
 		return OK;
 	db_bind(q, "uiubu", (uint64_t)state, c->due, (uint64_t)c->tries, c->reason, c->id);
 	db_execute(q);
+	lane_again(s, c->id, &old, state, c->due);
 	if (old.state == ENTRY_CARRY || state == ENTRY_CARRY)
 		lane_recount(s, name_of(&old), old.priority);
 	moved(s, c->id, old.state, state, c->due, 0, 0, name_of(&old));
@@ -237,6 +288,7 @@ enum result entry_tried_apply(struct store *s, const struct change_entry_tried *
 	        c->expires, c->alarm, (uint64_t)c->task, c->status, c->reply, c->remote,
 	        c->attempted, (uint64_t)c->warned, c->incident, c->again, c->id);
 	db_execute(q);
+	lane_again(s, c->id, &old, state, c->due);
 	if (old.state == ENTRY_CARRY || state == ENTRY_CARRY)
 		lane_recount(s, name_of(&old), old.priority);
 	moved(s, c->id, old.state, state, c->due, c->alarm, c->incident, name_of(&old));
@@ -252,6 +304,7 @@ enum result entry_gone_apply(struct store *s, const struct change_entry_gone *c)
 		return OK;
 	db_bind(q, "u", c->id);
 	db_execute(q);
+	lane_leave(s, c->id, &old);
 	if (old.state == ENTRY_CARRY)
 		lane_recount(s, name_of(&old), old.priority);
 	q = db_query(s->db, "DELETE FROM delivered WHERE mail=?"

@@ -1,6 +1,7 @@
 /* Accounts and mailboxes in memory: all of them, always. Limit: some 300 octets a mailbox. */
 #include "base/text.h"
 #include "store/life.h"
+#include "store/queue.h"
 
 /* ---- finding ---- */
 
@@ -436,6 +437,7 @@ enum result state_load(struct store *s, struct why *why)
 	store_hold(s);
 	load_keys(s);
 	incident_load(s);
+	fresh_load(s);
 	state_publish(s);
 	store_let(s);
 	return db_failed(s->db, why);

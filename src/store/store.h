@@ -41,6 +41,7 @@ struct store_options {
 	uint64_t segment_size; /* 0: the configuration's; the simulator wants it small */
 	uint64_t reserve;      /* 0: the configuration's; UINT64_MAX: none */
 	unsigned group_jobs;   /* 0: the configuration's */
+	unsigned fresh_entries; /* 0: FRESH_MAX (store/queue.h); the simulator wants it small */
 };
 
 struct store_report {

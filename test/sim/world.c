@@ -566,6 +566,7 @@ bool world_open(struct world *w)
 	enum result r;
 
 	o.group_jobs = 1 + (unsigned)world_draw(w, 6);
+	o.fresh_entries = 1 + (unsigned)(w->seed % 13);
 	o.ledger = ledger_files(w);
 	for (unsigned i = 0; i < sizeof(o.seed); i++)
 		o.seed[i] = (uint8_t)world_draw(w, 256);

@@ -7,10 +7,13 @@
 #include "base/buf.h"
 #include "base/wire.h"
 
+static unsigned fresh_entries; /* 0: the usual number */
+
 static struct rig rig(const char *config)
 {
 	struct rig r = rig_make(config, "team@example.test ken@example.test, mia@example.test\n");
 
+	r.options.fresh_entries = fresh_entries;
 	rig_open(&r);
 	rig_account(&r, "ken@example.test");
 	rig_account(&r, "mia@example.test");
@@ -539,6 +542,41 @@ static void the_urgent_one_goes_first(void **state)
 	rig_done(&r);
 }
 
+/* The newest wait in memory, the others in the index: the order is that of one queue. */
+static void old_and_new_go_in_order_of_due(void **state)
+{
+	struct rig r = rig("queue {\nretry-first 60m\n}\n");
+	struct got g[8];
+
+	(void)state;
+	mail_to(&r, "late1@remote.test", NULL);
+	mail_to(&r, "late2@remote.test", NULL);
+	assert_true(carry(&r, &g[0]));
+	assert_true(carry(&r, &g[1]));
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(carried(&r, &g[i], CARRY_DEFERRED, "4.3.0", "451 later"), OK);
+	later(&r, MINUTE);
+	mail_to(&r, "first@remote.test", NULL);
+	later(&r, MINUTE);
+	mail_to(&r, "second@remote.test", NULL);
+	rig_close(&r);
+	rig_open(&r);
+	later(&r, 2 * HOUR);
+	mail_to(&r, "last@remote.test", NULL);
+	for (int i = 0; i < 5; i++)
+		assert_true(carry(&r, &g[i]));
+	assert_string_equal(g[0].first, "first@remote.test");
+	assert_string_equal(g[1].first, "second@remote.test");
+	assert_memory_equal(g[2].first, "late", 4);
+	assert_memory_equal(g[3].first, "late", 4);
+	assert_string_equal(g[4].first, "last@remote.test");
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(carried(&r, &g[i], CARRY_DELIVERED, "2.0.0", "250 OK"), OK);
+	assert_false(carry(&r, &g[0]));
+	assert_int_equal(entries(&r), 0);
+	rig_done(&r);
+}
+
 /* A dead host costs one try for each backoff, however much waits for it, and nobody else waits. */
 static void a_dead_host_costs_one_try_each_time(void **state)
 {
@@ -899,7 +937,8 @@ static void everything_is_offered_once(void **state)
 	rig_done(&r);
 }
 
-int main(void)
+/* test_store_queue [N]: with N entries at most that are not filed, so that filing happens between all others. */
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(what_is_carried_is_gone),
@@ -914,6 +953,7 @@ int main(void)
 	        cmocka_unit_test(success_is_told_where_it_was_asked_for),
 	        cmocka_unit_test(destinations_take_turns),
 	        cmocka_unit_test(the_urgent_one_goes_first),
+	        cmocka_unit_test(old_and_new_go_in_order_of_due),
 	        cmocka_unit_test(a_dead_host_costs_one_try_each_time),
 	        cmocka_unit_test(a_block_holds_and_releases),
 	        cmocka_unit_test(a_busy_provider_is_asked_less),
@@ -924,5 +964,6 @@ int main(void)
 	        cmocka_unit_test(everything_is_offered_once),
 	};
 
+	fresh_entries = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 0;
 	return TEST_MAIN(tests);
 }
