@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/memory.h"
 #include "base/text.h"
 #include "cli/client.h"
 #include "cli/pages.h"
+#include "policy/ban.h"
 
 /* ---- list ---- */
 
@@ -24,29 +26,76 @@ static bool ban_page(void *context, struct bytes rows, bool more)
 	return true;
 }
 
-/* The set of addresses as `nft -f` reads it: for who lets the kernel drop them. */
+/* ---- for the kernel ---- */
+
+struct nft {
+	struct buf elements; /* struct element each */
+};
+
+struct element {
+	struct ip_prefix what;
+	uint64_t seconds;
+};
+
 static bool nft_page(void *context, struct bytes rows, bool more)
 {
+	struct nft *n = context;
 	struct bytes line;
 
-	(void)context;
 	(void)more;
 	while (bytes_cut(&rows, '\n', &line)) {
 		json_t *row = cli_row(line);
-		const char *address = json_string_value(json_object_get(row, "address"));
 		json_int_t left = json_integer_value(json_object_get(row, "left_ms")) / 1000;
+		struct element e = {.seconds = (uint64_t)left};
 
-		if (address && left > 0)
-			printf("add element inet hikyaku banned%s { %s timeout %llds }\n",
-			       strchr(address, ':') ? "6" : "4", address, (long long)left);
+		if (left > 0 &&
+		    ban_parse(bytes_of_text(json_string_value(json_object_get(row, "address"))),
+		              &e.what) == OK)
+			buf_append(&n->elements, bytes_of(&e, sizeof(e)));
 		json_decref(row);
 	}
 	return true;
 }
 
+/* A set takes no two intervals that overlap: what lies in a wider one is left out. */
+static bool is_covered(const struct element *list, const size_t *wide, size_t wide_count,
+                       const struct element *e)
+{
+	for (size_t i = 0; i < wide_count; i++) {
+		const struct ip_prefix *w = &list[wide[i]].what;
+
+		if (w->bits < e->what.bits && ip_prefix_contains(w, &e->what.ip))
+			return true;
+	}
+	return false;
+}
+
+static void print_elements(const struct element *list, size_t count)
+{
+	size_t *wide = memory_get((count + 1) * sizeof(*wide)), wide_count = 0;
+	char text[BAN_TEXT];
+
+	for (size_t i = 0; i < count; i++) {
+		if (list[i].what.bits < ban_unit(&list[i].what.ip).bits)
+			wide[wide_count++] = i;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (is_covered(list, wide, wide_count, &list[i]))
+			continue;
+		ban_format(&list[i].what, text);
+		printf("add element inet hikyaku banned%s { %s timeout %llus }\n",
+		       ip_is_v4(&list[i].what.ip) ? "4" : "6", text,
+		       (unsigned long long)list[i].seconds);
+	}
+	memory_free(wide);
+}
+
+/* The sets as `nft -f` reads them; the table is made anew. */
 static int list_nft(struct cli *c, const struct ask_admin *ask)
 {
 	static const char table[] =
+	        "table inet hikyaku\n"
+	        "delete table inet hikyaku\n"
 	        "table inet hikyaku {\n"
 	        "	set banned4 { type ipv4_addr; flags interval,timeout; }\n"
 	        "	set banned6 { type ipv6_addr; flags interval,timeout; }\n"
@@ -56,9 +105,17 @@ static int list_nft(struct cli *c, const struct ask_admin *ask)
 	        "		ip6 saddr @banned6 drop\n"
 	        "	}\n"
 	        "}\n";
+	struct nft n = {0};
+	int code = cli_admin_pages(c, *ask, nft_page, &n);
+	struct bytes all = buf_bytes(&n.elements);
 
-	printf("table inet hikyaku\ndelete table inet hikyaku\n%s", table);
-	return cli_admin_pages(c, *ask, nft_page, c);
+	if (code == CLI_DONE) {
+		fputs(table, stdout);
+		if (all.len)
+			print_elements((const void *)all.ptr, all.len / sizeof(struct element));
+	}
+	buf_done(&n.elements);
+	return code;
 }
 
 int cli_ban_list(struct cli *c)

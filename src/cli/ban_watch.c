@@ -10,6 +10,7 @@
 
 #include "base/ip.h"
 #include "cli/check.h"
+#include "cli/cli.h"
 #include "cli/client.h"
 #include "policy/jail.h"
 #include "sys/clock.h"
