@@ -8,35 +8,48 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* The colon that ends a field's name (RFC 5322, 2.2; 4.5.8 has blanks before it); BYTES_NONE: the line is no field. */
-static size_t name_end(struct bytes line)
+/* The name before the colon, blanks after it aside (RFC 5322, 2.2; 4.5.8 has blanks there). A line that has nothing but a name and
+ * blanks as far as it is looked at counts, too: programs find the colon. Empty: the line is no field. */
+static struct bytes field_name(struct bytes line)
 {
-	size_t at = 0;
+	size_t end = 0, at;
 
-	while (at < line.len && line.ptr[at] > ' ' && line.ptr[at] < 0x7f && line.ptr[at] != ':')
-		at++;
-	if (at == 0)
-		return BYTES_NONE;
+	while (end < line.len && line.ptr[end] > ' ' && line.ptr[end] < 0x7f &&
+	       line.ptr[end] != ':')
+		end++;
+	at = end;
 	while (at < line.len && is_blank(line.ptr[at]))
 		at++;
-	return at < line.len && line.ptr[at] == ':' ? at : BYTES_NONE;
+	return at == line.len || line.ptr[at] == ':' ? bytes_first(line, end) : (struct bytes){0};
 }
 
-static bool is_results(struct bytes line)
+static bool is_results(struct bytes name)
 {
-	size_t colon = name_end(line);
+	return bytes_equal_nocase(name, BYTES("Authentication-Results"));
+}
 
-	return colon != BYTES_NONE && bytes_equal_nocase(bytes_trim(bytes_first(line, colon)),
-	                                                 BYTES("Authentication-Results"));
+/* What the verdict is told in: nobody else's. */
+static bool is_verdict(struct bytes name)
+{
+	return bytes_equal_nocase(name, BYTES("X-Hikyaku-Verdict")) ||
+	       bytes_equal_nocase(name, BYTES("X-Hikyaku-Judgement"));
+}
+
+/* Only that ends the header: programs read on over lines that are no fields (mail/header.h does). */
+static bool is_end(struct bytes line)
+{
+	return line.ptr[0] == '\n' || (line.len > 1 && line.ptr[0] == '\r' && line.ptr[1] == '\n');
 }
 
 /* The field that was held is whole. */
 static void release(struct smtp_strip *s, struct bytes hostname, struct buf *out)
 {
 	struct bytes field = buf_bytes(&s->held);
-	struct bytes value = bytes_skip(field, bytes_find_char(field, ':') + 1);
+	size_t colon = bytes_find_char(field, ':');
+	struct bytes value = colon == BYTES_NONE ? field : bytes_skip(field, colon + 1);
 
-	if (s->holding && !s->too_long && !authres_is_ours(value, hostname))
+	if (s->holding && !s->too_long && !is_verdict(field_name(field)) &&
+	    !authres_is_ours(value, hostname))
 		buf_append(out, field);
 	buf_clear(&s->held);
 	s->holding = s->too_long = false;
@@ -63,9 +76,11 @@ static void judge_line(struct smtp_strip *s, struct bytes hostname, struct buf *
 	struct bytes line = buf_bytes(&s->line);
 
 	if (!is_blank(line.ptr[0])) {
+		struct bytes name = field_name(line);
+
 		release(s, hostname, out);
-		s->holding = is_results(line);
-		s->body = !s->holding && is_line(line) && name_end(line) == BYTES_NONE;
+		s->holding = is_results(name) || is_verdict(name);
+		s->body = is_end(line);
 	}
 	pass(s, line, out);
 	s->mid_line = !s->body && !is_line(line);

@@ -1,5 +1,5 @@
 /* Fields that a stranger must not bring along: Authentication-Results in our name (RFC 8601, 5), which a mail program would
- * believe. Private to smtp/, pure; all else passes as it came, octet by octet.
+ * believe, and those that tell our verdict. Private to smtp/, pure; all else passes as it came, octet by octet.
  *
  *	smtp_strip_feed(&strip, run, hostname, &out);   out grows by what may pass now
  *	smtp_strip_end(&strip, hostname, &out);         ... and by the rest */
@@ -17,7 +17,7 @@ enum {
 struct smtp_strip {
 	bool body;       /* the header is over */
 	bool mid_line;   /* the line was judged; its rest goes the same way */
-	bool holding;    /* the field at hand is Authentication-Results */
+	bool holding;    /* the field at hand is one of those */
 	bool too_long;   /* ... and longer than SMTP_STRIP_FIELD */
 	struct buf line; /* the beginning of a line */
 	struct buf held; /* that field, as far as it came */

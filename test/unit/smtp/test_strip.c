@@ -39,6 +39,21 @@ static void ours_go(void **state)
 	         "From: a@b.test\r\nTo: c\r\n\r\n");
 	stripped("Authentication-Results: MX.example.TEST 1; none\r\n", "");
 	stripped("Authentication-Results: " HOST "; spf=pass\r\n\r\nbody", "\r\nbody");
+	/* Programs read on over what is no field. */
+	stripped("no field at all\r\nAuthentication-Results: " HOST "; none\r\nTo: a\r\n\r\n",
+	         "no field at all\r\nTo: a\r\n\r\n");
+	stripped("From: a\r\n: x\r\nAuthentication-Results: " HOST "; none\r\n\r\n",
+	         "From: a\r\n: x\r\n\r\n");
+	stripped("\tx\r\nAuthentication-Results: (c) \"" HOST "\"; none\r\n\r\n", "\tx\r\n\r\n");
+}
+
+static void verdicts_go(void **state)
+{
+	(void)state;
+	stripped("X-Hikyaku-Verdict: accept\r\n\tall is well\r\nx-hikyaku-judgement : 1\r\nTo: "
+	         "a\r\n\r\n"
+	         "X-Hikyaku-Verdict: y\r\n",
+	         "To: a\r\n\r\nX-Hikyaku-Verdict: y\r\n");
 }
 
 static void others_stay(void **state)
@@ -49,7 +64,6 @@ static void others_stay(void **state)
 	        "From: a\r\n\r\nAuthentication-Results: " HOST "; spf=pass\r\n",
 	        "X-Authentication-Results: " HOST "; spf=pass\r\n\r\n",
 	        "Subject: a\r\n Authentication-Results: " HOST "; spf=pass\r\n\r\n",
-	        "no field at all\r\nAuthentication-Results: " HOST "; none\r\n",
 	        "",
 	        "\r\n",
 	        "Subject",
@@ -68,7 +82,7 @@ static void long_ones(void **state)
 
 	(void)state;
 	buf_append_text(&in, "Authentication-Results");
-	for (int i = 0; i < 200; i++)
+	for (int i = 0; i < 600; i++)
 		buf_append_char(&in, ' ');
 	buf_append_text(&in, ": " HOST "; spf=pass\r\nTo: a\r\n\r\n");
 	smtp_strip_feed(&s, buf_bytes(&in), BYTES(HOST), &out);
@@ -94,6 +108,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(ours_go),
+	        cmocka_unit_test(verdicts_go),
 	        cmocka_unit_test(others_stay),
 	        cmocka_unit_test(long_ones),
 	};
