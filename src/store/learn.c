@@ -187,12 +187,30 @@ static void teach_move(struct store *s, struct job *j)
 	}
 }
 
+/* An operator let a mail out of escrow: somebody looked, and found it good. */
+static void teach_release(struct job *j)
+{
+	struct buf one = {0};
+
+	for (size_t i = 0; i < j->change_count; i++) {
+		const struct change *c = &j->changes[i];
+
+		if (c->kind != CHANGE_ESCROW || c->escrow.released_at != j->now)
+			continue;
+		lesson_begin(&one, LESSON_GOOD, j->now);
+		buf_u64(&one, c->escrow.mail);
+		lesson_end(&j->lessons, &one);
+	}
+}
+
 void learn_note_job(struct store *s, struct job *j)
 {
 	if (!s->learn)
 		return;
-	if (j->ask.kind == ASK_COMMIT && !j->ask.commit.escrow)
+	if (j->ask.kind == ASK_COMMIT)
 		teach_commit(j);
+	else if (j->ask.kind == ASK_ADMIN)
+		teach_release(j);
 	else if (j->ask.kind == ASK_COPY)
 		teach_move(s, j);
 }

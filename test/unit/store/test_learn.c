@@ -272,6 +272,27 @@ static void what_the_checks_junked_wrongly(void **state)
 	world_done(&w);
 }
 
+/* An operator let it out: somebody looked at it. */
+static void a_release_from_escrow_teaches(void **state)
+{
+	struct world w = world_make("");
+	struct letter l = {.from = "a@remote.test",
+	                   .domain = "remote.test",
+	                   .words = 3,
+	                   .action = JUDGE_REFUSE};
+	struct ask a = rig_commit(&w.r, STRANGERS, BYTES("Subject: x\r\n\r\nx\r\n"),
+	                          "ken@example.test", NULL);
+
+	a.commit.judgement = judge(&w, &l);
+	a.commit.escrow = 1;
+	assert_int_equal(rig_ask(&w.r, MX_PEER, a).result, OK);
+	assert_int_equal(history(&w, &l).good_total, 0);
+	assert_int_equal(rig_admin(&w.r, ADMIN_ESCROW_RELEASE, "all", 0).result, OK);
+	assert_int_equal(history(&w, &l).good_total, 1);
+	expect_reputation(&w, &l, HISTORY_ADDRESS, 1, 0);
+	world_done(&w);
+}
+
 static void learning_can_be_off(void **state)
 {
 	struct world w = world_make("judge { learn off }\n");
@@ -485,6 +506,7 @@ int main(void)
 	        cmocka_unit_test(what_was_taken_is_remembered),
 	        cmocka_unit_test(moves_into_junk_teach),
 	        cmocka_unit_test(what_the_checks_junked_wrongly),
+	        cmocka_unit_test(a_release_from_escrow_teaches),
 	        cmocka_unit_test(learning_can_be_off),
 	        cmocka_unit_test(written_to_and_replies),
 	        cmocka_unit_test(goodness_takes_time),
