@@ -480,7 +480,7 @@ static void courier_answer(struct role_context *r, struct channel *ch, const str
 	struct courier *c = r->self;
 
 	if (!links_answer(c->links, a) && !reporter_answer(c->reporter, a) &&
-	    !teller_answer(c->teller, a))
+	    !teller_answer(c->teller, a) && !digester_answer(c->digester, a))
 		job_answer(c, a);
 }
 
@@ -575,6 +575,7 @@ static enum result courier_start(struct role_context *r, struct why *why)
 	c->links = links_new(r, c->tls, &link_ops, c);
 	fetcher_start(c->fetcher);
 	c->reporter = reporter_new(c);
+	c->digester = digester_new(c);
 	c->teller = teller_new(c);
 	random_fill(&c->seed, sizeof(c->seed));
 	take_more(c);

@@ -3,6 +3,7 @@
  *	courier.c         jobs (carrying/), who asks whom
  *	courier_link.c    connections
  *	courier_fetch.c   HTTPS
+ *	courier_digest.c  the daily digests of refused mail
  *	courier_report.c  the daily reports on TLS (RFC 8460)
  *	courier_alarm.c   alarms: webhooks and mail */
 #ifndef ROLES_COURIER_H
@@ -14,6 +15,7 @@
 
 struct fetcher;
 struct reporter;
+struct digester;
 struct teller;
 
 /*	IDLE -> (CARRY asked) TAKING -> (a batch) WORKING -> (finished) IDLE */
@@ -40,6 +42,7 @@ struct courier {
 	struct links *links;
 	struct fetcher *fetcher;
 	struct reporter *reporter;
+	struct digester *digester;
 	struct teller *teller;
 	struct loop_timer *timer;
 	struct slot **slots; /* grow up to carry.connections */
@@ -75,6 +78,12 @@ bool reporter_answer(struct reporter *r, const struct answer *a);
 
 struct teller *teller_new(struct courier *c);
 bool teller_answer(struct teller *t, const struct answer *a); /* as reporter_answer */
+
+
+/* ---- courier_digest.c: tells recipients what was refused on their behalf, once a day ---- */
+
+struct digester *digester_new(struct courier *c);
+bool digester_answer(struct digester *d, const struct answer *a);
 
 /* Forwards an ask of this session: to a role, or to the fetcher. */
 void courier_forward(struct courier *c, uint64_t session, struct ask *a);

@@ -11,9 +11,9 @@
 #include "store/life.h"
 #include "store/queue.h"
 
-enum { SCHEMA = 5 }; /* raise it with any change below: the index is then made anew from the log */
+enum { SCHEMA = 6 }; /* raise it with any change below: the index is then made anew from the log */
 
-#define SCHEMA_TEXT "5"
+#define SCHEMA_TEXT "6"
 
 static const char schema[] =
         "CREATE TABLE meta(id INTEGER PRIMARY KEY, lsn, segment, offset,"
@@ -588,6 +588,7 @@ enum result change_apply(struct store *s, const struct change *c, const struct b
 	case CHANGE_CORRESPONDENTS_GONE:
 		return correspondents_gone_apply(s, &c->correspondents_gone);
 	case CHANGE_NETWORK: return network_apply(s, &c->network);
+	case CHANGE_DIGEST: return digest_apply(s, &c->digest);
 	case CHANGE_ESCROW: return escrow_apply(s, &c->escrow);
 	case CHANGE_ESCROW_GONE: return escrow_gone_apply(s, &c->escrow_gone);
 	case CHANGE_ESCROW_ORDER: return escrow_order_apply(s, &c->escrow_order);

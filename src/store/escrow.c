@@ -20,6 +20,7 @@ const char escrow_schema[] =
         "CREATE INDEX escrow_at ON escrow(at);"
         "CREATE TABLE escrow_rcpt(address BLOB, mail, PRIMARY KEY(address, mail)) WITHOUT ROWID;"
         "CREATE TABLE escrow_check(name BLOB, mail, PRIMARY KEY(name, mail)) WITHOUT ROWID;"
+        "CREATE TABLE digest(address BLOB PRIMARY KEY, until) WITHOUT ROWID;"
         "CREATE TABLE escrow_order(name BLOB PRIMARY KEY, since, after) WITHOUT ROWID;";
 
 /* ---- rows ---- */
@@ -239,6 +240,7 @@ static void note_kept(struct job *j, const struct change_escrow *e, const struct
 	                       .sender = e->sender,
 	                       .rcpt = buf_bytes(&list),
 	                       .message_id = e->message_id,
+	                       .mark = judgement_mark(judged),
 	                       .host = arena_printf(&j->arena, "%.*s %.*s", BYTES_ARG(e->helo),
 	                                            BYTES_ARG(e->ptr)),
 	                       .text = arena_printf(&j->arena, "id=%s size=%llu helo=%.*s %.*s", id,

@@ -46,6 +46,9 @@ void judgements_done(struct store *s);
 /* "action=refuse score=12.40 list.zen=\"bad 6.00 127.0.0.4\" ...": the ledger's words, the weightiest first. From the arena. */
 struct bytes judgement_words(struct arena *arena, const struct judgement *j);
 
+/* For ledger_event.mark. */
+struct bytes judgement_mark(const struct judgement *j);
+
 /* Eight characters that people can read over a telephone: never a queue id, always with a digit. */
 void judgement_id(uint64_t number, char out[JUDGEMENT_ID + 1]);
 /* Any case. False: no such id. */
@@ -78,6 +81,10 @@ void escrow_upkeep(struct store *s);
 bool escrow_waits(const struct store *s);
 void escrow_begin(struct store *s); /* the index is whole */
 
+/* digest.c */
+enum result digest_apply(struct store *s, const struct change_digest *c);
+job_function run_digest, run_digest_done;
+job_function admin_senders; /* senders.c */
 job_function admin_escrow_list, admin_escrow_show, admin_escrow_read, admin_escrow_release;
 
 #endif

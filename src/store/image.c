@@ -304,6 +304,12 @@ static void row_escrow(struct db_query *q, struct change *c)
 	                                   .message_id = db_bytes(q, 22)};
 }
 
+static void row_digest(struct db_query *q, struct change *c)
+{
+	c->kind = CHANGE_DIGEST;
+	c->digest = (struct change_digest){db_bytes(q, 0), db_i64(q, 1)};
+}
+
 static void row_escrow_order(struct db_query *q, struct change *c)
 {
 	c->kind = CHANGE_ESCROW_ORDER;
@@ -371,6 +377,7 @@ static const struct {
          " helo, ptr, sent_as, domain, score, known, checks, evidence, released_at, by, message_id"
          " FROM escrow ORDER BY mail",
          row_escrow},
+        {"SELECT address, until FROM digest ORDER BY address", row_digest},
         {"SELECT name, since, after FROM escrow_order ORDER BY name", row_escrow_order},
         {MAILBOX_COLUMNS " ", row_mailbox},
         {"SELECT id, channel, incident, event, at, due, tries, failed FROM alarm ORDER BY id",

@@ -166,6 +166,8 @@ struct bytes judgement_words(struct arena *arena, const struct judgement *j)
 	qsort(list, count, sizeof(*list), by_weight);
 	buf_printf(&out, "action=%s score=", judge_action_name(j->action));
 	points(&out, (int)j->score - 30000);
+	if (j->known)
+		buf_printf(&out, " known=%u", j->known);
 	for (size_t i = 0; i < count && buf_len(&out) < 1600; i++) {
 		buf_printf(&out, " %.*s=\"%s ",
 		           BYTES_ARG(bytes_first(list[i].check, EVIDENCE_CHECK)),
@@ -180,6 +182,18 @@ struct bytes judgement_words(struct arena *arena, const struct judgement *j)
 	ret = arena_copy(arena, buf_bytes(&out));
 	buf_done(&out);
 	return ret;
+}
+
+struct bytes judgement_mark(const struct judgement *j)
+{
+	struct wire w = wire_of(j->evidence);
+	struct evidence e;
+
+	while (evidence_take(&w, &e)) {
+		if (e.says == EVIDENCE_BAD && bytes_equal(e.check, BYTES("iprev")))
+			return BYTES("iprev");
+	}
+	return (struct bytes){0};
 }
 
 /* ---- JUDGED ---- */
@@ -223,6 +237,7 @@ static void write_down(struct store *s, const struct judgement *j)
 	                      .ip = j->ip,
 	                      .sender = j->sender,
 	                      .rcpt = buf_bytes(&list),
+	                      .mark = judgement_mark(j),
 	                      .host = arena_printf(&arena, "%.*s %.*s", BYTES_ARG(j->helo),
 	                                           BYTES_ARG(j->ptr)),
 	                      .text = arena_printf(&arena, "id=%s helo=%.*s %.*s", id,

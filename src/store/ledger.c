@@ -51,6 +51,7 @@ static void encode(struct buf *out, const struct ledger_event *e, time_ms now)
 	buf_block(out, bytes_first(e->text, TEXT_MAX));
 	buf_u64(out, e->judgement);
 	buf_block(out, bytes_first(e->host, FIELD_MAX));
+	buf_block(out, bytes_first(e->mark, FIELD_MAX));
 	len = (uint32_t)(buf_len(out) - start - 4);
 	p = out->ptr + out->start + start;
 	for (int i = 0; i < 4; i++)
@@ -75,6 +76,7 @@ static bool decode(struct wire *all, struct ledger_event *ret)
 	ret->text = wire_block(&w);
 	ret->judgement = wire_u64(&w);
 	ret->host = wire_block(&w);
+	ret->mark = wire_block(&w);
 	return !w.bad && !all->bad;
 }
 
@@ -208,6 +210,8 @@ static void keys_of(struct pairs *p, const struct ledger_event *e, uint64_t id)
 		pair_add(p, ledger_key_u64(LEDGER_BY_SESSION, e->session), id);
 	if (e->judgement)
 		pair_add(p, ledger_key_u64(LEDGER_BY_JUDGEMENT, e->judgement), id);
+	if (e->mark.len)
+		pair_add(p, ledger_key(LEDGER_BY_MARK, e->mark), id);
 	if (e->ip.len)
 		pair_add(p, ledger_key(LEDGER_BY_IP, e->ip), id);
 	if (e->sender.len)

@@ -15,6 +15,7 @@ enum ledger_by {
 	LEDGER_BY_MESSAGE_ID = 'i',
 	LEDGER_BY_JUDGEMENT = 'j',
 	LEDGER_BY_HOST = 'h', /* the other side's */
+	LEDGER_BY_MARK = 'k',
 };
 
 struct ledger {

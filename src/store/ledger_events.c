@@ -158,6 +158,7 @@ static void tell_commit(struct telling *t)
 		                      text);
 	if (judgement_find(t->s, a->judgement, &t->j->arena, &judged)) {
 		e.judgement = a->judgement;
+		e.mark = judgement_mark(&judged);
 		e.text = arena_printf(&t->j->arena, "%.*s %.*s", BYTES_ARG(e.text),
 		                      BYTES_ARG(judgement_words(&t->j->arena, &judged)));
 	}

@@ -130,6 +130,7 @@ struct ledger_event {
 	/* It is found by these, too, but they are not shown: */
 	uint64_t judgement; /* by its short id (store/escrow.h); 0: none */
 	struct bytes host;  /* the other side's names, separated by blanks */
+	struct bytes mark;  /* "iprev": its name does not lead back to it (store/senders.c) */
 };
 
 /* A writing job's: written down when (and only if) the job is durable. Everything is copied. */

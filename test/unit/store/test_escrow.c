@@ -347,6 +347,125 @@ static void test_trace(void **state)
 	rig_done(&r);
 }
 
+/* A mail that came from this host; name: its PTR, which does not lead back, or NULL; good: it has none of that. */
+static void came_from(struct rig *r, const char *ip_text, const char *name, uint32_t known,
+                      bool good)
+{
+	struct evidence e = {.check = BYTES("iprev"),
+	                     .says = good ? EVIDENCE_GOOD : EVIDENCE_BAD,
+	                     .points = good ? 0 : 60};
+	struct ask a = {.kind = ASK_JUDGED, .session = 7};
+	struct buf evidence = {0}, rcpts = {0};
+	struct ip ip;
+	char text[200];
+
+	snprintf(text, sizeof(text),
+	         name ? "%s does not lead back to the address" : "the address has no name", name);
+	e.text = bytes_of_text(text);
+	evidence_pack(&evidence, &e);
+	buf_block(&rcpts, BYTES("ken@example.test"));
+	assert_int_equal(ip_parse(bytes_of_text(ip_text), &ip), OK);
+	a.judged.action = JUDGE_DEFER;
+	a.judged.score = 30600;
+	a.judged.known = known;
+	a.judged.ip = bytes_of(ip.octets, sizeof(ip.octets));
+	a.judged.helo = BYTES("relay.isp.test");
+	a.judged.evidence = buf_bytes(&evidence);
+	a.judged.rcpts = buf_bytes(&rcpts);
+	assert_int_equal(rig_ask(r, MX_PEER, a).result, OK);
+	buf_done(&evidence);
+	buf_done(&rcpts);
+}
+
+static bool tells(struct answer a, const char *text)
+{
+	return a.result == OK && bytes_find(a.admin.rows, bytes_of_text(text)) != BYTES_NONE;
+}
+
+static void test_senders(void **state)
+{
+	struct rig r = rig_make("", "");
+	struct answer a;
+	int64_t begin;
+
+	(void)state;
+	rig_open(&r);
+	begin = r.now;
+	for (int i = 0; i < 3; i++) {
+		came_from(&r, "192.0.2.1", "Out1.isp.test", 0, false);
+		came_from(&r, "192.0.2.130", "out2.isp.test", HISTORY_WRITTEN_TO_BY_RCPT, false);
+		came_from(&r, "198.51.100.9", NULL, HISTORY_SEEN_ADDRESS, false);
+		came_from(&r, "203.0.113.5", "fine.test", 0, true);
+	}
+	came_from(&r, "198.51.100.77", NULL, 0, false);
+	came_from(&r, "2001:db8:1:2::3", NULL, 0, false);
+	r.now += 1000;
+	store_tick(r.store, r.now);
+	rig_run(&r);
+	a = rig_admin(&r, ADMIN_SENDERS, "", 0);
+	assert_true(tells(
+	        a, "{\"network\":\"isp.test\",\"hosts\":2,\"named\":2,\"mails\":6,\"known\":3,"));
+	assert_true(tells(a, "{\"network\":\"198.51.100.0/"
+	                     "24\",\"hosts\":2,\"named\":0,\"mails\":4,\"known\":0,"));
+	assert_true(tells(a, "{\"network\":\"2001:db8:1::/48\",\"hosts\":1"));
+	assert_false(tells(a, "fine.test"));
+	assert_true(bytes_starts(a.admin.rows, BYTES("{\"network\":\"isp.test\"")));
+	a = rig_admin(&r, ADMIN_SENDERS, "ISP.test", 0);
+	assert_true(tells(a, "isp.test") && !tells(a, "198.51.100"));
+	assert_int_equal(rig_admin(&r, ADMIN_SENDERS, "", (uint64_t)begin + DAY).admin.rows.len, 0);
+	/* They were deferred: that is found by the host's name, too. */
+	assert_true(tells(rig_admin(&r, ADMIN_TRACE, "relay.isp.test", 0), "judged-deferred"));
+	rig_done(&r);
+}
+
+static struct answer digest(struct rig *r, const char *after)
+{
+	struct ask a = {.kind = ASK_DIGEST};
+
+	a.digest.after = bytes_of_text(after);
+	return rig_ask(r, COURIER_PEER, a);
+}
+
+/* Who is named is told once of each day that is over, and of nothing that was delivered after all. */
+static void test_digest(void **state)
+{
+	struct rig r = rig_make("escrow {\n digest ken@example.test other.test\n digest-japanese "
+	                        "other.test\n}\ndomain other.test\n",
+	                        "");
+	struct ask done = {.kind = ASK_DIGEST_DONE};
+	struct answer a;
+
+	(void)state;
+	rig_open(&r);
+	rig_account(&r, "ken@example.test");
+	rig_account(&r, "aya@example.test");
+	rig_account(&r, "mio@other.test");
+	escrow(&r, judged(&r, "spf", NULL), "Ken@example.test", "aya@example.test");
+	escrow(&r, judged(&r, "spf", NULL), "ken@example.test", "mio@other.test");
+	escrow(&r, 0, "ken@example.test", NULL);
+	release(&r, 3, "");
+	assert_int_equal(digest(&r, "").result, NOT_FOUND); /* the day is not over */
+	r.now += DAY;
+	store_tick(r.store, r.now);
+	a = digest(&r, "");
+	assert_int_equal(a.result, OK);
+	assert_true(bytes_equal(a.digest.rcpt, BYTES("ken@example.test")));
+	assert_int_equal(a.digest.count, 2);
+	assert_int_equal(a.digest.japanese, 0);
+	done.digest_done.until = a.digest.until;
+	done.digest_done.rcpt = BYTES("ken@example.test");
+	a = digest(&r, "ken@example.test");
+	assert_true(bytes_equal(a.digest.rcpt, BYTES("mio@other.test")));
+	assert_int_equal(a.digest.japanese, 1);
+	assert_int_equal(digest(&r, "mio@other.test").result, NOT_FOUND);
+	/* It is due until it is out. */
+	assert_true(bytes_equal(digest(&r, "").digest.rcpt, BYTES("ken@example.test")));
+	assert_int_equal(rig_ask(&r, COURIER_PEER, done).result, OK);
+	check_rebuilt(&r);
+	assert_true(bytes_equal(digest(&r, "").digest.rcpt, BYTES("mio@other.test")));
+	rig_done(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -354,7 +473,8 @@ int main(void)
 	        cmocka_unit_test(test_release),   cmocka_unit_test(test_wrong_check),
 	        cmocka_unit_test(test_forgotten), cmocka_unit_test(test_size),
 	        cmocka_unit_test(test_ids),       cmocka_unit_test(test_trace),
+	        cmocka_unit_test(test_senders),   cmocka_unit_test(test_digest),
 	};
 
-	return cmocka_run_group_tests_name("store/escrow", tests, NULL, NULL);
+	return TEST_MAIN(tests);
 }
