@@ -173,13 +173,15 @@ static void weigh_dkim(struct judging *j)
 	      : BYTES("no signature"));
 }
 
-/* A domain that asks for refusal is obeyed, but not where a chain of hosts that we can verify vouches that the mail was good
+/* A domain that asks for refusal is obeyed, but not where a chain of hosts that the operator trusts vouches that the mail was good
  * before a list or forwarder changed it (RFC 8617, 7.2): then it is only marked. */
 static void weigh_dmarc(struct judging *j)
 {
 	const struct dmarc_verdict *d = &j->dmarc;
 	bool obey = j->options->config->judge_dmarc == DMARC_OBEY;
-	bool handed_on = j->arc.result == ARC_PASS;
+	const struct config_words *sealers = &j->options->config->judge_sealers;
+	bool handed_on = arc_vouches(&j->arc, content_seen(j->content)->from_domain, sealers->items,
+	                             sealers->count);
 	struct bytes text = arena_printf(
 	        &j->arena, "%s for %.*s, which asks for %s%s", dmarc_result_name(d->result),
 	        BYTES_ARG(content_seen(j->content)->from_domain), dmarc_policy_name(d->policy),

@@ -4,7 +4,12 @@
 #include "base/text.h"
 #include "verify/authres.h"
 
-enum { ROWS = 4 + DKIM_LOOKED_AT, WHY = VERDICT_WHY + 100, LINE = 76 };
+enum {
+	ROWS = 4 + DKIM_LOOKED_AT,
+	WHY = VERDICT_WHY + 100,
+	LINE = 76,
+	RESULTS = JUDGING_HEADER - WHY - 200
+};
 
 static const char *const iprev_names[] = {[IPREV_PASS] = "pass",
                                           [IPREV_FAIL] = "fail",
@@ -44,14 +49,14 @@ static struct authres_row dmarc_row(struct judging *j)
 	                                : (struct bytes){0}}}};
 }
 
-static size_t rows_of(struct judging *j, struct authres_row rows[ROWS])
+static size_t rows_of(struct judging *j, size_t signatures, struct authres_row rows[ROWS])
 {
 	size_t count = 0;
 	char ip[IP_TEXT];
 
 	ip_format(&j->ip, ip);
 	rows[count++] = spf_row(j);
-	for (size_t i = 0; i < j->signature_count; i++)
+	for (size_t i = 0; i < signatures; i++)
 		rows[count++] = dkim_row(&j->signatures[i]);
 	if (j->signature_count == 0)
 		rows[count++] = (struct authres_row){.method = "dkim", .result = "none"};
@@ -91,12 +96,26 @@ static void put_folded(struct bytes text, struct buf *out)
 	}
 }
 
+/* At most RESULTS octets: a mail with ten signatures of long names is told about fewer of them. */
+static void put_results(struct judging *j, struct buf *out)
+{
+	size_t signatures = j->signature_count, before = buf_len(out);
+
+	for (;;) {
+		struct authres_row rows[ROWS];
+		size_t count = rows_of(j, signatures, rows);
+
+		authres_put(j->options->hostname, rows, count, out);
+		if (buf_len(out) - before <= RESULTS || signatures == 0)
+			return;
+		buf_truncate(out, before);
+		signatures--;
+	}
+}
+
 void header_make(struct judging *j, struct buf *out)
 {
-	struct authres_row rows[ROWS];
-	size_t count = rows_of(j, rows);
-
-	authres_put(j->options->hostname, rows, count, out);
+	put_results(j, out);
 	buf_printf(out, "X-Hikyaku-Verdict: %s", judge_action_name(j->result.action));
 	put_folded(bytes_first(j->verdict.why, WHY), out);
 	if (j->result.id.len) {

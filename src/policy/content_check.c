@@ -147,6 +147,10 @@ static void check_from(struct check *k)
 {
 	if (k->seen->from_count == 0)
 		add(k, BYTES("content"), 200, JUDGE_ACCEPT, BYTES("no From"));
+	else if (k->seen->from_count > 1)
+		/* RFC 7489, 6.6.1: no policy could be asked for, so that would be the way around all of them. */
+		add(k, BYTES("content"), 300, JUDGE_JUNK,
+		    BYTES("From names several senders, so none is proved"));
 	else if (k->seen->from_count == 1 && k->seen->from.len == 0)
 		add(k, BYTES("content"), 150, JUDGE_ACCEPT, BYTES("From holds no address"));
 }

@@ -20,13 +20,28 @@ static int clamp(int points)
 	return points < -EVIDENCE_POINTS ? -EVIDENCE_POINTS : points;
 }
 
+/* Strangers wrote some of it: one line, whole characters. */
+static void put_line(struct buf *out, struct bytes text)
+{
+	size_t len = text.len < EVIDENCE_TEXT ? text.len : EVIDENCE_TEXT;
+
+	while (len < text.len && len > 0 && ((unsigned char)text.ptr[len] & 0xc0) == 0x80)
+		len--;
+	buf_u32(out, (uint32_t)len);
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text.ptr[i];
+
+		buf_append_char(out, c < ' ' || c == 0x7f ? ' ' : (char)c);
+	}
+}
+
 void evidence_pack(struct buf *out, const struct evidence *e)
 {
 	buf_block(out, bytes_first(e->check, EVIDENCE_CHECK));
 	buf_u8(out, (uint8_t)e->says);
 	buf_u16(out, (uint16_t)(clamp(e->points) + EVIDENCE_POINTS));
 	buf_u8(out, (uint8_t)e->wants);
-	buf_block(out, bytes_first(e->text, EVIDENCE_TEXT));
+	put_line(out, e->text);
 }
 
 bool evidence_take(struct wire *w, struct evidence *ret)

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "mail/header.h"
+#include "verify/authres.h"
 #include "verify/dkim_inside.h"
 
 static const char *const names[ARC_RESULTS] = {"none", "pass", "fail", "temperror"};
@@ -145,7 +146,6 @@ void arc_read(struct dkim_verifier *v)
 {
 	struct arc_chain *c = &v->arc;
 	size_t fields = 0;
-	struct bytes rest;
 
 	for (size_t i = 0; i < v->field_count && !c->broken; i++) {
 		if (!is_arc(&v->fields[i]))
@@ -168,8 +168,6 @@ void arc_read(struct dkim_verifier *v)
 		return;
 	hash_seals(v);
 	dkim_signature_hash(v, &c->message, c->sets[c->count - 1].message_field);
-	(void)results_instance(c->sets[c->count - 1].results->value, &rest);
-	c->authres = rest;
 }
 
 /* ---- the judgement ---- */
@@ -214,6 +212,18 @@ static void name_newest(const struct arc_chain *c, struct arena *arena, struct a
 	ret->closed = bytes_equal(newest->chain, BYTES("fail"));
 }
 
+static void name_hops(const struct arc_chain *c, struct arena *arena, struct arc_verdict *ret)
+{
+	ret->hops = arena_get(arena, c->count * sizeof(*ret->hops));
+	for (unsigned i = 0; i < c->count; i++) {
+		struct bytes rest = {0};
+
+		(void)results_instance(c->sets[i].results->value, &rest);
+		ret->hops[i].domain = arena_copy(arena, c->sets[i].seal.domain);
+		ret->hops[i].authres = header_unfold(arena_copy(arena, rest), arena);
+	}
+}
+
 bool arc_verify(const struct dkim_verifier *v, struct facts *f, int64_t now_seconds,
                 struct arena *arena, struct arc_verdict *ret)
 {
@@ -232,6 +242,38 @@ bool arc_verify(const struct dkim_verifier *v, struct facts *f, int64_t now_seco
 	for (unsigned i = c->count; i > 0 && good; i--)
 		good = judge(v, &c->sets[i - 1].seal, f, now_seconds, arena, ret);
 	if (good)
-		ret->authres = header_unfold(arena_copy(arena, c->authres), arena);
+		name_hops(c, arena, ret);
 	return true;
+}
+
+/* ---- trust ---- */
+
+static bool is_trusted(struct bytes domain, const struct bytes *trusted, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct bytes t = trusted[i];
+
+		if (t.len > 0 && domain.len >= t.len &&
+		    bytes_equal_nocase(bytes_skip(domain, domain.len - t.len), t) &&
+		    (domain.len == t.len || domain.ptr[domain.len - t.len - 1] == '.'))
+			return true;
+	}
+	return false;
+}
+
+bool arc_vouches(const struct arc_verdict *v, struct bytes from_domain, const struct bytes *trusted,
+                 size_t trusted_count)
+{
+	if (v->result != ARC_PASS || from_domain.len == 0)
+		return false;
+	for (unsigned i = v->instances; i > 0; i--) {
+		const struct arc_hop *hop = &v->hops[i - 1];
+
+		if (!is_trusted(hop->domain, trusted, trusted_count))
+			return false;
+		if (authres_says(hop->authres, BYTES("dmarc"), BYTES("pass"), BYTES("header.from"),
+		                 from_domain))
+			return true;
+	}
+	return false;
 }

@@ -254,3 +254,76 @@ bool authres_is_ours(struct bytes value, struct bytes authserv_id)
 		return ours;
 	return ours || bytes_find_nocase(value, authserv_id) != BYTES_NONE;
 }
+
+/* ---- what another host reports ---- */
+
+/* Copies without comments, quotes undone: the quoted octets must not be taken for marks, so those that could be are made '?'. */
+static bool plain_copy(struct bytes value, struct buf *out)
+{
+	bool quoted = false;
+
+	while (value.len > 0) {
+		char c = value.ptr[0];
+
+		if (!quoted && c == '(') {
+			if (!skip_comment(&value))
+				return false;
+			buf_append_char(out, ' ');
+			continue;
+		}
+		value = bytes_skip(value, 1);
+		if (c == '"') {
+			quoted = !quoted;
+			continue;
+		}
+		if (quoted && c == '\\' && value.len > 0) {
+			c = value.ptr[0];
+			value = bytes_skip(value, 1);
+		}
+		if (quoted && (c == ';' || c == '=' || (unsigned char)c <= ' '))
+			c = '?';
+		buf_append_char(out, text_is_blank(c) || c == '\r' || c == '\n' ? ' ' : c);
+	}
+	return !quoted;
+}
+
+static bool is_pair(struct bytes word, struct bytes name, struct bytes value)
+{
+	return word.len == name.len + 1 + value.len && bytes_starts_nocase(word, name) &&
+	       word.ptr[name.len] == '=' &&
+	       bytes_equal_nocase(bytes_skip(word, name.len + 1), value);
+}
+
+static bool part_says(struct bytes part, struct bytes method, struct bytes result,
+                      struct bytes property, struct bytes wanted)
+{
+	struct bytes word;
+	bool first = true;
+
+	part = bytes_trim(part);
+	while (bytes_cut(&part, ' ', &word)) {
+		if (word.len == 0)
+			continue;
+		if (first && !is_pair(word, method, result))
+			return false;
+		if (!first && is_pair(word, property, wanted))
+			return true;
+		first = false;
+	}
+	return false;
+}
+
+bool authres_says(struct bytes value, struct bytes method, struct bytes result,
+                  struct bytes property, struct bytes wanted)
+{
+	struct buf text = {0};
+	struct bytes rest, part;
+	bool says = false, first = true;
+
+	if (plain_copy(value, &text)) {
+		for (rest = buf_bytes(&text); !says && bytes_cut(&rest, ';', &part); first = false)
+			says = !first && part_says(part, method, result, property, wanted);
+	}
+	buf_done(&text);
+	return says;
+}

@@ -40,4 +40,9 @@ void authres_put_value(struct bytes authserv_id, const struct authres_row *rows,
  * quotes undone, or the value is so broken that nobody can tell and our id stands in it. value: after the colon, folded. */
 bool authres_is_ours(struct bytes value, struct bytes authserv_id);
 
+/* Whether a field's value (after the colon, or an ARC-Authentication-Results after its i=) reports this result of this method
+ * with this property, "header.from", as its value says, compared without case. What is no such field reports nothing. */
+bool authres_says(struct bytes value, struct bytes method, struct bytes result,
+                  struct bytes property, struct bytes wanted);
+
 #endif

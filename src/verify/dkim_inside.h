@@ -93,7 +93,6 @@ struct arc_chain {
 	unsigned count;       /* 0: no ARC in this mail */
 	struct arc_set *sets; /* instance 1 first */
 	struct dkim_signature message; /* the newest one's */
-	struct bytes authres;
 };
 
 struct dkim_verifier {

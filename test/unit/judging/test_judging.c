@@ -175,6 +175,54 @@ static void test_policies(void **state)
 	rig_done(&r);
 }
 
+/* What goes before the mail must fit into one message to the store, whoever wrote the names in it. */
+static void test_long_names(void **state)
+{
+	struct rig r = rig_make("", "198.51.100.1");
+	struct buf text = {0}, sender = {0};
+	const struct judging_result *j;
+
+	(void)state;
+	for (int i = 0; i < 12; i++) {
+		buf_append_text(&text,
+		                "DKIM-Signature: v=1; a=rsa-sha1; h=from; bh=AAAA; b=AAAAAAAA; d=");
+		for (int n = 0; n < 3; n++)
+			buf_printf(&text, "%060d.", i);
+		buf_append_text(&text, "test; s=");
+		for (int n = 0; n < 3; n++)
+			buf_printf(&text, "%015d.", i);
+		buf_append_text(&text, "s\r\n");
+	}
+	for (int i = 0; i < 150; i++)
+		buf_append_text(&sender, "\"\\");
+	buf_append_text(&sender, "@soft.test");
+	buf_append_text(&text, FROM("soft.test"));
+	buf_append_char(&text, 0);
+	buf_append_char(&sender, 0);
+	j = mail(&r, sender.ptr, text.ptr);
+	assert_non_null(j);
+	assert_true(has(j->header, "dkim=policy") && has(j->header, "iprev="));
+	assert_true(j->header.len <= JUDGING_HEADER);
+	buf_done(&text);
+	buf_done(&sender);
+	rig_done(&r);
+}
+
+/* Several people in From: which of them it is from nobody can prove, so nobody's policy would be asked for. */
+static void test_several_authors(void **state)
+{
+	struct rig r = rig_make("", "198.51.100.1");
+	const struct judging_result *j = mail(
+	        &r, "a@x.test", "From: <ceo@good.test>, <a@x.test>\r\nSubject: x\r\n\r\nhello\r\n");
+
+	(void)state;
+	assert_true(j->action >= JUDGE_JUNK);
+	j = mail(&r, "a@x.test",
+	         "From: <ceo@good.test>\r\nSubject: x\r\nFrom: <a@x.test>\r\n\r\nhello\r\n");
+	assert_true(j->action >= JUDGE_JUNK);
+	rig_done(&r);
+}
+
 static void test_score_only(void **state)
 {
 	struct rig r = rig_make("judge {\n dmarc score\n junk 0\n refuse 0\n}\n", "198.51.100.1");
@@ -268,6 +316,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_good),
 	        cmocka_unit_test(test_policies),
+	        cmocka_unit_test(test_long_names),
+	        cmocka_unit_test(test_several_authors),
 	        cmocka_unit_test(test_score_only),
 	        cmocka_unit_test(test_the_store_has_the_last_word),
 	        cmocka_unit_test(test_dead_name_servers),

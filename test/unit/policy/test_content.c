@@ -208,7 +208,7 @@ static void froms(void **state)
 {
 	expect_points("Subject: x\r\n\r\nx", "content", 200);
 	expect_points("From: undisclosed\r\n\r\nx", "content", 150);
-	expect_points("From: a@b.test, c@d.test\r\n\r\nx", "content", 0);
+	expect_points("From: a@b.test, c@d.test\r\n\r\nx", "content", 300);
 }
 
 static void lookalikes(void **state)

@@ -130,7 +130,10 @@ static void test_what_is_said_of_a_chain(void **state)
 	assert_int_equal(v.instances, 2);
 	assert_bytes(v.domain, BYTES("r2.test"));
 	assert_bytes(v.selector, BYTES("s"));
-	assert_bytes(v.authres, BYTES("r2.test;\tarc=pass"));
+	assert_bytes(v.hops[0].domain, BYTES("r1.test"));
+	assert_bytes(v.hops[0].authres, BYTES("r1.test;\tarc=none"));
+	assert_bytes(v.hops[1].domain, BYTES("r2.test"));
+	assert_bytes(v.hops[1].authres, BYTES("r2.test;\tarc=pass"));
 	assert_false(v.closed);
 	facts_free(&f);
 	arena_done(&arena);
@@ -249,6 +252,60 @@ static void test_a_closed_chain_is_told(void **state)
 	buf_done(&in);
 }
 
+/* Anybody can seal: only who is trusted, and only what he says he saw. */
+static void test_who_vouches(void **state)
+{
+	static const struct {
+		const char *domains[3], *results[3];
+		bool vouches;
+	} cases[] = {
+	        {{"good.test"}, {"x; dmarc=pass header.from=d.test"}, true},
+	        {{"good.test"},
+	         {"x 1; spf=fail; dmarc=pass (p=REJECT) header.from=D.test; dkim=none"},
+	         true},
+	        {{"mx.good.test"}, {"x; dmarc=pass action=none header.from=\"d.test\""}, true},
+	        {{"good.test"}, {"x; dmarc=fail header.from=d.test"}, false},
+	        {{"good.test"}, {"x; dmarc=pass header.from=e.test"}, false},
+	        {{"good.test"}, {"x; dmarc=pass"}, false},
+	        {{"good.test"},
+	         {"x; dmarc=none reason=\"; dmarc=pass header.from=d.test\""},
+	         false},
+	        {{"good.test"}, {"x; dmarc=none (; dmarc=pass header.from=d.test)"}, false},
+	        {{"good.test"}, {"x; spf=pass smtp.helo=a dmarc=pass header.from=d.test"}, false},
+	        {{"good.test"}, {"dmarc=pass header.from=d.test"}, false},
+	        {{"good.test"}, {"x; dmarc=pass header.from=d.test \"unclosed"}, false},
+	        {{"evil.test"}, {"x; dmarc=pass header.from=d.test"}, false},
+	        {{"notgood.test"}, {"x; dmarc=pass header.from=d.test"}, false},
+	        {{"good.test", "evil.test"},
+	         {"x; dmarc=pass header.from=d.test", "y; arc=pass"},
+	         false},
+	        {{"evil.test", "good.test"},
+	         {"x; dmarc=pass header.from=d.test", "y; dmarc=fail header.from=d.test"},
+	         false},
+	        {{"good.test", "also.test"},
+	         {"x; dmarc=pass header.from=d.test", "y; dmarc=fail header.from=d.test"},
+	         true},
+	        {{"evil.test", "good.test"}, {"x; none", "y; dmarc=pass header.from=d.test"}, true},
+	};
+	static const struct bytes trusted[] = {BYTES("good.test"), BYTES("also.test"), {0}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct arc_hop hops[3] = {0};
+		struct arc_verdict v = {.result = ARC_PASS, .hops = hops};
+
+		for (; v.instances < 3 && cases[i].domains[v.instances]; v.instances++)
+			hops[v.instances] = (struct arc_hop){
+			        bytes_of_text(cases[i].domains[v.instances]),
+			        bytes_of_text(cases[i].results[v.instances])};
+		if (arc_vouches(&v, BYTES("d.test"), trusted, 3) != cases[i].vouches)
+			print_error("%s\n", cases[i].results[0]);
+		assert_int_equal(arc_vouches(&v, BYTES("d.test"), trusted, 3), cases[i].vouches);
+		assert_false(arc_vouches(&v, BYTES(""), trusted, 3));
+		v.result = ARC_FAIL;
+		assert_false(arc_vouches(&v, BYTES("d.test"), trusted, 3));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +314,7 @@ int main(void)
 	        cmocka_unit_test(test_missing_keys_are_named),
 	        cmocka_unit_test(test_changes),
 	        cmocka_unit_test(test_a_closed_chain_is_told),
+	        cmocka_unit_test(test_who_vouches),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
