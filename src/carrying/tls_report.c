@@ -5,16 +5,13 @@
 #include "base/encode.h"
 #include "base/memory.h"
 #include "base/wire.h"
-#include "mail/header.h"
-#include "mail/summary.h"
-#include "verify/dkim_sign.h"
+#include "carrying/report_mail.h"
 #include "verify/facts.h"
 #include "verify/route.h"
 #include "verify/tlsrpt.h"
 
 enum {
 	ASKS = 4,
-	SPOOL = 1,
 	ROWS = 64,
 	REPLY_MAX = 4096, /* of a POST's answer, which nobody reads */
 	TYPE_TXT = 16,
@@ -25,12 +22,9 @@ enum {
 enum state {
 	REPORT_NEXT,  /* TLSRPT */
 	REPORT_FACTS, /* RESOLVE: who wants it, where is that */
-	REPORT_KEYS,  /* DKIM_KEYS */
-	REPORT_SIGN,  /* DKIM_SIGN, key by key */
-	REPORT_SPOOL, /* the mail's pieces */
-	REPORT_COMMIT,
-	REPORT_POST, /* FETCH */
-	REPORT_DONE, /* TLSRPT_DONE */
+	REPORT_MAIL,  /* report_mail's */
+	REPORT_POST,  /* FETCH */
+	REPORT_DONE,  /* TLSRPT_DONE */
 	REPORT_FINISHED,
 };
 
@@ -53,13 +47,7 @@ struct tls_reporting {
 	bool has_ruas;
 	struct route route; /* of a POST */
 
-	struct buf mail, trace, summary, recipients;
-	size_t spooled;
-	struct dkim_signer *signer;
-	struct dkim_signing_keys keys;
-	unsigned key;
-	uint8_t digest[DIGEST_SHA256];
-	char commit_key[16];
+	struct report_mail mail;
 };
 
 static void go_on(struct tls_reporting *t);
@@ -88,7 +76,6 @@ bool tls_reporting_ask(struct tls_reporting *t, struct ask *ret)
 
 static void ask_next(struct tls_reporting *t)
 {
-	dkim_signer_free(&t->signer);
 	facts_free(&t->facts);
 	arena_reset(&t->arena);
 	t->has_ruas = false;
@@ -104,11 +91,6 @@ static void done(struct tls_reporting *t)
 	t->state = REPORT_DONE;
 	a->tlsrpt_done.domain = t->report.domain;
 	a->tlsrpt_done.day = t->report.day;
-}
-
-static struct bytes organization(const struct tls_reporting *t)
-{
-	return t->config->domains.count ? t->config->domains.items[0] : t->config->hostname;
 }
 
 static void read_rows(struct tls_reporting *t, struct bytes packed)
@@ -134,14 +116,15 @@ static void read_rows(struct tls_reporting *t, struct bytes packed)
 static void begin_report(struct tls_reporting *t, const struct answer_tlsrpt *a)
 {
 	struct time_civil day = time_to_civil(a->day, 0);
+	struct bytes organization = report_organization(t->config);
 	struct buf id = {0}, json = {0}, gz = {0};
 
 	t->facts = facts_new();
 	t->seed[t->total++ % 16]++;
 	encode_hex(&id, bytes_of(t->seed, 8));
 	t->report = (struct tlsrpt_report){
-	        .organization = organization(t),
-	        .contact = arena_printf(&t->arena, "postmaster@%.*s", BYTES_ARG(organization(t))),
+	        .organization = organization,
+	        .contact = arena_printf(&t->arena, "postmaster@%.*s", BYTES_ARG(organization)),
 	        .domain = arena_copy(&t->arena, a->domain),
 	        .day = a->day,
 	        .id = arena_printf(&t->arena, "%04d%02d%02d.%.*s", day.year, day.month, day.day,
@@ -198,120 +181,40 @@ static bool find_ruas(struct tls_reporting *t)
 
 /* ---- as a mail ---- */
 
-static void spool(struct tls_reporting *t)
+static void pump_mail(struct tls_reporting *t)
 {
-	struct bytes piece = bytes_first(bytes_skip(buf_bytes(&t->mail), t->spooled), LIMIT_CHUNK);
-	struct ask *a = ask(t, ASK_SPOOL);
+	struct ask one;
 
-	t->state = REPORT_SPOOL;
-	t->spooled += piece.len;
-	a->spool.spool = SPOOL;
-	a->spool.chunk = piece;
-}
+	if (report_mail_ask(&t->mail, &one)) {
+		struct ask *a = ask(t, one.kind);
 
-static void commit(struct tls_reporting *t)
-{
-	struct summary_builder *b = summary_builder_new();
-	struct ask *a;
-
-	summary_builder_feed(b, buf_bytes(&t->trace));
-	summary_builder_feed(b, buf_bytes(&t->mail));
-	buf_clear(&t->summary);
-	summary_builder_finish(b, &t->summary);
-	summary_builder_free(&b);
-	buf_clear(&t->recipients);
-	buf_block(&t->recipients, t->to);
-	buf_u8(&t->recipients, 1); /* nobody wants to hear that it failed */
-	buf_block(&t->recipients, (struct bytes){0});
-	t->seed[15]++;
-	memcpy(t->commit_key, t->seed, sizeof(t->commit_key));
-	t->state = REPORT_COMMIT;
-	a = ask(t, ASK_COMMIT);
-	a->commit = (struct ask_commit){
-	        .spool = SPOOL,
-	        .key = bytes_of(t->commit_key, sizeof(t->commit_key)),
-	        .trace = buf_bytes(&t->trace),
-	        .summary = buf_bytes(&t->summary),
-	        .recipients = buf_bytes(&t->recipients),
-	};
-}
-
-static void sign_next(struct tls_reporting *t)
-{
-	const struct dkim_signing_key *key = &t->keys.items[t->key];
-	struct ask *a;
-
-	if (t->key == t->keys.count) {
-		spool(t);
-		return;
+		one.number = a->number;
+		*a = one;
 	}
-	dkim_signer_begin(t->signer, key, t->now, t->digest);
-	t->state = REPORT_SIGN;
-	a = ask(t, ASK_DKIM_SIGN);
-	a->dkim_sign = (struct ask_dkim_sign){.domain = key->domain,
-	                                      .selector = key->selector,
-	                                      .algorithm = (uint8_t)key->algorithm,
-	                                      .digest = bytes_of(t->digest, sizeof(t->digest)),
-	                                      .from = t->report.contact};
-}
-
-static void take_keys(struct tls_reporting *t, const struct answer *a)
-{
-	struct bytes content = buf_bytes(&t->mail);
-	size_t header = header_len(content);
-
-	t->key = 0;
-	t->keys = (struct dkim_signing_keys){0};
-	if (a->result == OK && t->config->dkim_sign &&
-	    dkim_signing_keys_parse(arena_copy(&t->arena, a->dkim_keys.keys),
-	                            t->report.organization, &t->keys) != OK)
-		t->keys.count = 0;
-	dkim_signer_free(&t->signer);
-	t->signer = dkim_signer_new(bytes_first(content, header));
-	dkim_signer_body(t->signer, bytes_skip(content, header));
-	dkim_signer_finish(t->signer);
-	sign_next(t);
-}
-
-static void take_signature(struct tls_reporting *t, const struct answer *a)
-{
-	if (a->result == OK)
-		(void)(dkim_signer_put(t->signer, a->dkim_sign.signature, &t->trace) == OK);
-	t->key++;
-	sign_next(t);
-}
-
-/* mailto:tls@example.test?subject=... ; nothing that is escaped. */
-static bool mailto_address(struct bytes rua, struct arena *arena, struct bytes *ret)
-{
-	struct bytes address = bytes_skip(rua, 7);
-	size_t end = bytes_find_char(address, '?');
-
-	if (end != BYTES_NONE)
-		address = bytes_first(address, end);
-	return bytes_find_char(address, '%') == BYTES_NONE &&
-	       bytes_find_char(address, '@') != BYTES_NONE &&
-	       config_address_tidy(address, arena, ret) == OK;
 }
 
 static void begin_mail(struct tls_reporting *t)
 {
-	buf_clear(&t->mail);
-	buf_clear(&t->trace);
-	t->spooled = 0;
-	tlsrpt_mail(&t->report, t->gz, t->report.contact, t->to, t->now, &t->mail);
-	t->state = REPORT_KEYS;
-	ask(t, ASK_DKIM_KEYS)->dkim_keys.domain = t->report.organization;
+	tlsrpt_mail(&t->report, t->gz, t->report.contact, t->to, t->now,
+	            report_mail_content(&t->mail));
+	t->seed[15]++;
+	report_mail_begin(&t->mail, t->config, t->report.organization, t->report.contact, t->to,
+	                  t->seed, t->now);
+	t->state = REPORT_MAIL;
+	pump_mail(t);
 }
 
-static void take_spooled(struct tls_reporting *t, const struct answer *a)
+static void take_mail(struct tls_reporting *t, const struct answer *a)
 {
-	if (a->result != OK)
+	report_mail_answer(&t->mail, a);
+	pump_mail(t);
+	if (t->mail.open)
+		return;
+	t->sent += t->mail.state == REPORT_MAIL_SENT;
+	if (t->mail.state == REPORT_MAIL_LATER)
 		t->state = REPORT_FINISHED; /* the store is not well: later, from here */
-	else if (t->spooled < buf_len(&t->mail))
-		spool(t);
 	else
-		commit(t);
+		go_on(t);
 }
 
 /* ---- as a POST ---- */
@@ -372,7 +275,7 @@ static void go_on(struct tls_reporting *t)
 			t->rua = t->ruas[t->rua_next++];
 		}
 		if (bytes_starts_nocase(t->rua, BYTES("mailto:"))) {
-			if (mailto_address(t->rua, &t->arena, &t->to))
+			if (report_mail_address(t->rua, &t->arena, &t->to))
 				begin_mail(t);
 			t->rua = (struct bytes){0};
 		} else if (!begin_post(t)) {
@@ -401,10 +304,7 @@ void tls_reporting_answer(struct tls_reporting *t, const struct answer *a)
 		if (t->open == 0)
 			go_on(t);
 		break;
-	case REPORT_KEYS: take_keys(t, a); break;
-	case REPORT_SIGN: take_signature(t, a); break;
-	case REPORT_SPOOL: take_spooled(t, a); break;
-	case REPORT_COMMIT:
+	case REPORT_MAIL: take_mail(t, a); break;
 	case REPORT_POST:
 		t->sent += a->result == OK;
 		t->rua = (struct bytes){0};
@@ -440,12 +340,8 @@ void tls_reporting_free(struct tls_reporting **p)
 
 	if (!t)
 		return;
-	dkim_signer_free(&t->signer);
+	report_mail_done(&t->mail);
 	facts_free(&t->facts);
-	buf_done(&t->mail);
-	buf_done(&t->trace);
-	buf_done(&t->summary);
-	buf_done(&t->recipients);
 	arena_done(&t->arena);
 	memory_free(t);
 	*p = NULL;
