@@ -177,7 +177,7 @@ static struct change_entry *entry_change(struct store *s, struct job *j, struct 
 	                                 .envid = d->envid,
 	                                 .ret = d->ret,
 	                                 .reason = reason,
-	                                 .options = d->options,
+	                                 .options = d->options | (d->junk ? ENTRY_JUNK : 0),
 	                                 .body = d->body,
 	                                 .priority = d->priority,
 	                                 .owner = d->owner,
@@ -239,6 +239,11 @@ static struct bytes junk_name(const struct account *a)
 	return BYTES("INBOX");
 }
 
+struct bytes deliver_folder(const struct delivery *d, const struct account *a, struct bytes mailbox)
+{
+	return d->junk && bytes_equal_nocase(mailbox, BYTES("INBOX")) ? junk_name(a) : mailbox;
+}
+
 void deliver(struct store *s, struct job *j, struct delivery *d, const struct recipient *r)
 {
 	struct route route = route_of(s, s->writer_config, &j->arena, r->address, d->size);
@@ -254,7 +259,7 @@ void deliver(struct store *s, struct job *j, struct delivery *d, const struct re
 		route.class = ROUTE_QUEUE;
 	switch (route.class) {
 	case ROUTE_DIRECT:
-		deliver_place(s, j, d, a, d->junk ? junk_name(a) : BYTES("INBOX"), 0);
+		deliver_place(s, j, d, a, deliver_folder(d, a, BYTES("INBOX")), 0);
 		deliver_expanded(s, j, d, r);
 		break;
 	case ROUTE_FULL:
@@ -309,7 +314,7 @@ void deliver_account(struct store *s, struct job *j, struct delivery *d, const s
 		deliver_entry(s, j, d, &own, ENTRY_READY, j->now + FULL_RETRY_S * 1000,
 		              BYTES("the mailbox is full"));
 	else {
-		place_by_name(s, j, d, a, mailbox, flags);
+		place_by_name(s, j, d, a, deliver_folder(d, a, mailbox), flags);
 		deliver_expanded(s, j, d, r);
 	}
 }
@@ -432,7 +437,7 @@ static enum result commit_spooled(struct store *s, struct job *j, struct why *wh
 	                     .ret = a->ret,
 	                     .queued_at = j->now,
 	                     .owner = j->owner,
-	                     .options = a->options,
+	                     .options = a->options & (uint8_t)~ENTRY_JUNK,
 	                     .body = a->body,
 	                     .priority = a->priority,
 	                     .deliver_by = a->deliver_by,

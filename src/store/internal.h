@@ -416,6 +416,10 @@ struct recipient {
 	uint8_t notify;
 };
 
+enum { ENTRY_JUNK = 1 << 7 }; /* of an entry's options, besides COMMIT's: the verdict says Junk folder */
+
+/* The verdict's choice, unless somebody chose a folder of his own. */
+struct bytes deliver_folder(const struct delivery *d, const struct account *a, struct bytes mailbox);
 void deliver(struct store *s, struct job *j, struct delivery *d, const struct recipient *r);
 /* Did an earlier transaction give it to this account already? */
 bool deliver_had(struct store *s, const struct delivery *d, const struct account *a);

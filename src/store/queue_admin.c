@@ -528,7 +528,7 @@ static bool act_redirect(struct store *s, struct job *j, struct act *a, const st
 	                     .ret = e->ret,
 	                     .queued_at = j->now, /* its time begins anew */
 	                     .owner = e->owner,
-	                     .options = e->options,
+	                     .options = e->options & (uint8_t)~ENTRY_JUNK,
 	                     .body = e->body,
 	                     .priority = e->priority,
 	                     .may_carry = true};

@@ -288,7 +288,7 @@ static void carry_answer(struct job *j, const struct batch *b, const struct entr
 	        .envid = r->e.envid,
 	        .ret = r->e.ret,
 	        .body = r->e.body,
-	        .options = r->e.options,
+	        .options = r->e.options & (uint8_t)~ENTRY_JUNK,
 	        .priority = r->e.priority,
 	        .deliver_by = r->e.deliver_by,
 	        .by_mode = r->e.by_mode,

@@ -26,7 +26,8 @@ static bool load_entry(struct store *s, struct job *j, uint64_t id, struct chang
 	                       .ret = e->ret,
 	                       .queued_at = e->queued,
 	                       .owner = e->owner,
-	                       .options = e->options,
+	                       .options = e->options & (uint8_t)~ENTRY_JUNK,
+	                       .junk = (e->options & ENTRY_JUNK) != 0,
 	                       .body = e->body,
 	                       .priority = e->priority,
 	                       .deliver_by = e->deliver_by,
@@ -70,7 +71,7 @@ static enum result sort_place(struct store *s, struct job *j, struct wire *w,
 		*stays = STAYS;
 	} else if (!deliver_had(s, d, a)) {
 		/* A dot file may name two folders: what this SORTED placed is no obstacle. */
-		deliver_place(s, j, d, a, name, flags);
+		deliver_place(s, j, d, a, deliver_folder(d, a, name), flags);
 		deliver_expanded(s, j, d,
 		                 &(struct recipient){.address = e->rcpt,
 		                                     .orcpt = e->orcpt,
