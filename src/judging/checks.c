@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "base/wire.h"
+#include "policy/lookalike.h"
 
 enum { DMARC_OBEY }; /* of judge.dmarc's words */
 
@@ -83,11 +84,40 @@ bool checks_run(struct judging *j, bool whole)
 	return run_dmarc(j) && envelope;
 }
 
+static bool is_below(struct bytes domain, struct bytes top)
+{
+	return domain.len > top.len && domain.ptr[domain.len - top.len - 1] == '.' &&
+	       bytes_equal_nocase(bytes_skip(domain, domain.len - top.len), top);
+}
+
+static bool is_from(struct bytes domain, struct bytes from)
+{
+	return domain.len > 0 && (lookalike_same_owner(domain, from) || is_below(domain, from) ||
+	                          is_below(from, domain));
+}
+
+/* Where there is no policy, what aligns in the relaxed way proves From as well. */
+struct bytes checks_proved_from(const struct judging *j)
+{
+	struct bytes from = content_seen(j->content)->from_domain;
+
+	if (from.len == 0 || j->dmarc.result == DMARC_FAIL)
+		return (struct bytes){0};
+	if (j->dmarc.result == DMARC_PASS)
+		return from;
+	for (size_t i = 0; i < j->signature_count; i++)
+		if (j->signatures[i].result == DKIM_PASS && is_from(j->signatures[i].domain, from))
+			return j->signatures[i].domain;
+	return j->spf.result == SPF_PASS && is_from(j->spf.domain, from) ? j->spf.domain
+	                                                                 : (struct bytes){0};
+}
+
 struct bytes checks_proved(const struct judging *j)
 {
 	struct dmarc_input in = dmarc_input_of(j);
+	struct bytes from = checks_proved_from(j);
 
-	return dmarc_proved(&in, &j->dmarc);
+	return from.len ? from : dmarc_proved(&in, &j->dmarc);
 }
 
 void checks_report(const struct judging *j, struct buf *out)
@@ -174,7 +204,8 @@ static void weigh_dkim(struct judging *j)
 }
 
 /* A domain that asks for refusal is obeyed, but not where a chain of hosts that the operator trusts vouches that the mail was good
- * before a list or forwarder changed it (RFC 8617, 7.2): then it is only marked. */
+ * before a list or forwarder changed it (RFC 8617, 7.2): then it is only marked. Where proof could not be had, a mail that would
+ * be refused without it has to come again: anybody can name a selector whose name server is dead. */
 static void weigh_dmarc(struct judging *j)
 {
 	const struct dmarc_verdict *d = &j->dmarc;
@@ -190,7 +221,10 @@ static void weigh_dmarc(struct judging *j)
 	if (d->result == DMARC_PASS)
 		say(j, "dmarc", EVIDENCE_GOOD, -50, JUDGE_ACCEPT, text);
 	else if (d->result == DMARC_TEMPERROR)
-		say(j, "dmarc", EVIDENCE_DOUBT, 0, JUDGE_ACCEPT, text);
+		say(j, "dmarc", EVIDENCE_DOUBT, 0,
+		    obey && !handed_on && d->policy == DMARC_POLICY_REJECT ? JUDGE_DEFER
+		                                                           : JUDGE_ACCEPT,
+		    text);
 	else if (d->result != DMARC_FAIL)
 		say(j, "dmarc", EVIDENCE_NEUTRAL, 0, JUDGE_ACCEPT, BYTES("no policy"));
 	else if (d->policy == DMARC_POLICY_REJECT)
@@ -236,7 +270,7 @@ static void weigh_content(struct judging *j, const struct answer_history *h)
 	struct content_setting setting = {.config = j->options->config,
 	                                  .rcpts = buf_bytes(&j->rcpts),
 	                                  .sender = j->sender,
-	                                  .proved = checks_proved(j)};
+	                                  .proved = checks_proved_from(j)};
 	size_t count = j->evidence_count;
 
 	j->evidence_count += content_evidence(j->content, &setting, h, &j->arena,

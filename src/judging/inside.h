@@ -72,7 +72,9 @@ struct judging {
 bool checks_run(struct judging *j, bool whole);
 /* Evidence of all that was decided and of what the store remembers; and the verdict. */
 void checks_weigh(struct judging *j, const struct answer_history *h);
-/* The domain that DMARC, DKIM or SPF proved; empty: none. */
+/* The domain that DMARC, DKIM or SPF proved for From's own; empty: none. */
+struct bytes checks_proved_from(const struct judging *j);
+/* The same; without it any domain that was proved, whoever From says it is. */
 struct bytes checks_proved(const struct judging *j);
 /* The mail's row for the domain's aggregate report; appends. */
 void checks_report(const struct judging *j, struct buf *out);

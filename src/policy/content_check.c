@@ -127,7 +127,8 @@ static void check_lookalike(struct check *k)
 	struct bytes from = k->seen->from_domain, like = {0};
 	enum lookalike worst = LOOKALIKE_NONE;
 
-	if (is_ours(k, from) || knows(k, HISTORY_WRITTEN_TO_BY_ANY | HISTORY_GOOD_DOMAIN))
+	if (is_ours(k, from) || knows(k, HISTORY_WRITTEN_TO_BY_ANY) ||
+	    (knows(k, HISTORY_GOOD_DOMAIN) && is_proved(k)))
 		return;
 	for (size_t i = 0; i < domains->count && i < 100; i++) {
 		enum lookalike how = lookalike_of(from, domains->items[i], k->arena);
@@ -256,13 +257,18 @@ static void check_history(struct check *k)
 	} else if (knows(k, HISTORY_WRITTEN_TO_BY_ANY) && stands) {
 		points = -400;
 		text = "one of our people wrote to this sender before";
-	} else if (knows(k, HISTORY_REPLY_TO_OURS)) {
+	} else if (knows(k, HISTORY_REPLY_TO_OURS) && stands) {
 		points = -400;
 		text = "it answers a mail that one of our people sent";
-	} else if (knows(k, HISTORY_GOOD_DOMAIN)) {
+	} else if (knows(k, HISTORY_GOOD_DOMAIN) && is_proved(k)) {
 		points = -250;
 		text = "this domain's mail has long been no junk";
 	}
+	/* Message-IDs of mail to lists are in their archives for all to read: a little weight, and nobody is known by it. */
+	if (knows(k, HISTORY_REPLY_TO_OURS) && !stands)
+		add(k, BYTES("reply"), -200, JUDGE_ACCEPT,
+		    BYTES("it answers a mail that one of our people sent, or knows its "
+		          "Message-ID"));
 	if (points)
 		add(k, BYTES("history"), points, JUDGE_ACCEPT, bytes_of_text(text));
 	else if (knows(k, HISTORY_WRITTEN_TO_BY_RCPT | HISTORY_WRITTEN_TO_BY_ANY))

@@ -25,6 +25,7 @@ static const struct record records[] = {
         {"_dmarc.dead.test", DNS_TXT, NULL},
         {"half.test", DNS_TXT, NULL},
         {"dead._domainkey.good.test", DNS_TXT, NULL},
+        {"other.test", DNS_TXT, "\"v=spf1 ip4:198.51.100.0/24 -all\""},
         {"_dmarc.half.test", DNS_TXT, "\"v=DMARC1; p=reject\""},
 };
 
@@ -38,7 +39,8 @@ struct rig {
 	enum result store; /* what HISTORY and JUDGED are answered with */
 	int may;           /* JUDGED's action; -1: as wanted */
 	enum judge_action wanted;
-	struct bytes evidence;
+	struct bytes evidence, proved;
+	uint32_t known; /* HISTORY's */
 };
 
 static struct rig rig_make(const char *settings, const char *ip)
@@ -102,6 +104,8 @@ static void answer_all(struct rig *r)
 		case ASK_HISTORY:
 			r->histories++;
 			answer.result = r->store;
+			answer.history.known = r->known;
+			r->proved = arena_copy(&r->arena, a.history.domain);
 			break;
 		case ASK_JUDGED:
 			r->judgeds++;
@@ -208,6 +212,27 @@ static void test_long_names(void **state)
 	rig_done(&r);
 }
 
+/* Whoever signs with his own domain has proved that, and not whom From says it is. */
+static void test_known_is_who_is_proved(void **state)
+{
+	static const uint32_t kinds[] = {HISTORY_WRITTEN_TO_BY_RCPT, HISTORY_WRITTEN_TO_BY_ANY,
+	                                 HISTORY_GOOD_DOMAIN, HISTORY_REPLY_TO_OURS};
+	struct rig r = rig_make("", "198.51.100.1");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		r.known = kinds[i];
+		assert_non_null(mail(&r, "a@other.test", FROM("friend.test")));
+		assert_bytes(r.proved, BYTES("other.test"));
+		assert_true(has(r.evidence, "pass for other.test"));
+		assert_false(has(judging_result(r.judging)->header, "history -"));
+		assert_non_null(mail(&r, "a@other.test", FROM("mail.other.test")));
+		assert_bytes(r.proved, BYTES("other.test"));
+		assert_true(has(judging_result(r.judging)->header, "history -"));
+	}
+	rig_done(&r);
+}
+
 /* Several people in From: which of them it is from nobody can prove, so nobody's policy would be asked for. */
 static void test_several_authors(void **state)
 {
@@ -257,15 +282,16 @@ static void test_dead_name_servers(void **state)
 	(void)state;
 	assert_int_equal(j->action, JUDGE_ACCEPT);
 	assert_true(has(j->header, "spf=temperror"));
-	/* The policy is known, what would prove the mail is not: that is no failure. */
+	/* The policy is known, what would prove the mail is not: that is no failure, but no proof either. Anybody can name a dead
+	 * selector, so it has to come again. */
 	j = mail(&r, "a@half.test", FROM("half.test"));
-	assert_int_equal(j->action, JUDGE_ACCEPT);
+	assert_int_equal(j->action, JUDGE_DEFER);
 	assert_true(has(j->header, "dmarc=temperror"));
 	j = mail(&r, "a@half.test",
 	         "DKIM-Signature: v=1; a=rsa-sha256; d=good.test; s=dead; h=from; "
 	         "bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=;"
 	         " b=AAAA\r\n" FROM("good.test"));
-	assert_int_equal(j->action, JUDGE_ACCEPT);
+	assert_int_equal(j->action, JUDGE_DEFER);
 	rig_done(&r);
 }
 
@@ -317,6 +343,7 @@ int main(void)
 	        cmocka_unit_test(test_good),
 	        cmocka_unit_test(test_policies),
 	        cmocka_unit_test(test_long_names),
+	        cmocka_unit_test(test_known_is_who_is_proved),
 	        cmocka_unit_test(test_several_authors),
 	        cmocka_unit_test(test_score_only),
 	        cmocka_unit_test(test_the_store_has_the_last_word),
