@@ -193,7 +193,7 @@ static bool controlled(const struct config_list *l, const struct ip *ip, struct 
 		*r = (struct reply){
 		        .result = DNSBL_ERROR,
 		        .text = control.result == DNSBL_LISTED
-		                        ? BYTES("it lists everything, also what it must not")
+		                        ? BYTES(DNSBL_MAD)
 		                        : arena_printf(arena,
 		                                       "its listings cannot be believed: "
 		                                       "the entry that must not be there %.*s",

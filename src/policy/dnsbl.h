@@ -42,6 +42,9 @@ struct dnsbl_list *dnsbl_of_config(const struct config *c, size_t *ret_count);
 /* Is it asked about the client's address (ip, allow), or about domains? */
 bool dnsbl_is_of_ip(const struct dnsbl_list *l);
 
+/* How the text of evidence ends when the list was caught listing what it must not. */
+#define DNSBL_MAD "it lists everything, also what it must not"
+
 enum dnsbl_result { DNSBL_NOT_LISTED, DNSBL_LISTED, DNSBL_REFUSED, DNSBL_ERROR };
 
 struct dnsbl_verdict {

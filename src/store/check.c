@@ -385,13 +385,17 @@ static void hear_one(struct hearing *h, const struct evidence *e)
 {
 	struct check *c = looked(e) ? check_get(h->s, e->check) : NULL;
 	struct trial_said said;
+	unsigned events;
 
 	if (!c)
 		return;
 	said = said_of(h, e);
 	if (said.doubt)
 		put_words(c->doubt, e->text);
-	happened(h->s, c, trial_hear(&c->trial, &said));
+	events = trial_hear(&c->trial, &said);
+	if (said.doubt && bytes_ends(e->text, BYTES(DNSBL_MAD)))
+		events |= trial_tested(&c->trial, h->s->now, TRIAL_TEST_MAD);
+	happened(h->s, c, events);
 }
 
 /* The evidence without that of checks that are on trial; the first of those that asked for something. */

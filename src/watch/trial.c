@@ -275,7 +275,8 @@ static unsigned sees(struct trial *t)
 
 static unsigned blinded(struct trial *t, time_ms now)
 {
-	if (t->blind)
+	/* One that lists everybody is known to be broken already. */
+	if (t->blind || (t->demoted && t->cause == TRIAL_MAD_TESTS))
 		return 0;
 	t->blind = t->last_usable ? t->last_usable : now;
 	return TRIAL_BLINDS;

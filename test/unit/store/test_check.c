@@ -227,6 +227,24 @@ static void blindness(void **state)
 	rig_done(&r);
 }
 
+/* Caught by the very mail that it would have refused. */
+static void a_list_that_lists_everybody(void **state)
+{
+	struct rig r = begin();
+	struct ask a = doubtful(&r);
+
+	(void)tested(&r, DNSBL_WELL);
+	a.judged.evidence = evidence(&r, "list.bl", EVIDENCE_DOUBT, 0, JUDGE_ACCEPT,
+	                             "bl.test: " DNSBL_MAD);
+	assert_int_equal(judged(&r, a).action, JUDGE_ACCEPT);
+	assert_int_not_equal(open_incident(&r, INCIDENT_CHECK), 0);
+	for (int i = 0; i < 10; i++)
+		(void)judged(&r, a);
+	assert_int_equal(open_incident(&r, INCIDENT_BLIND), 0);
+	assert_int_equal(judged(&r, accused(&r, 1, "a@one.test", false)).action, JUDGE_ACCEPT);
+	rig_done(&r);
+}
+
 static void the_operator(void **state)
 {
 	struct rig r = begin();
@@ -273,6 +291,7 @@ int main(void)
 	        cmocka_unit_test(known_senders),
 	        cmocka_unit_test(forged_senders_do_not_count),
 	        cmocka_unit_test(blindness),
+	        cmocka_unit_test(a_list_that_lists_everybody),
 	        cmocka_unit_test(the_operator),
 	        cmocka_unit_test(a_list_that_is_gone),
 	};
