@@ -8,7 +8,8 @@
 
 enum {
 	STRETCH = 6 * 60, /* minutes: shorter ones are the pauses of a working day */
-	SAMPLES = 3,      /* of a weekday, or it goes by all of them */
+	SAMPLES = 4,      /* of a weekday, or it goes by all of them */
+	REGULAR = 10,     /* of all, before a rhythm is believed */
 	VERSION = 1,
 	LONGEST = 60 * 24 * 60, /* what comes more seldom is not missed */
 	DAY = 24 * 60,
@@ -21,7 +22,7 @@ enum {
 static const struct {
 	unsigned count, days;
 } enough[] = {
-        [SILENCE_PAIR] = {20, 28},
+        [SILENCE_PAIR] = {30, 42},
         [SILENCE_LIST] = {12, 14},
         [SILENCE_HOST] = {6, 5},
         [SILENCE_ALL] = {30, 7},
@@ -61,15 +62,11 @@ enum { ALL = SILENCE_DAYS * SILENCE_KEPT };
 
 static_assert((int)SILENCE_RECENT <= (int)ALL, "one room for either");
 
-static size_t take(const uint32_t *from, size_t count, uint32_t offset, uint32_t *ret)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < count; i++)
-		if (from[i])
-			ret[n++] = from[i] - offset;
-	return n;
-}
+/* Values in ascending order, without the free places. */
+struct samples {
+	uint32_t value[ALL];
+	size_t count;
+};
 
 static int by_size(const void *a, const void *b)
 {
@@ -78,30 +75,78 @@ static int by_size(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Regular ones: a quarter and an hour more than ever. Others: three times as long as ever, since with chance the longest so far is
- * soon passed. */
-static uint32_t limit_of(uint32_t *samples, size_t count)
+static void take(const uint32_t *from, size_t count, uint32_t offset, struct samples *ret)
 {
-	uint32_t most, median;
-
-	qsort(samples, count, sizeof(*samples), by_size);
-	most = samples[count - 1];
-	median = samples[count / 2];
-	if (most <= 2 * median + 60)
-		return most + most / 4 + 60 + 2 * (most - median);
-	return most > UINT32_MAX / 4 ? UINT32_MAX : 4 * most;
+	ret->count = 0;
+	for (size_t i = 0; i < count; i++)
+		if (from[i])
+			ret->value[ret->count++] = from[i] - offset;
+	qsort(ret->value, ret->count, sizeof(*ret->value), by_size);
 }
 
-static uint32_t limit_now(const struct silence *s)
+static uint32_t median(const struct samples *s)
 {
-	uint32_t samples[ALL];
-	size_t count = take(s->stretches[weekday(s->last)], SILENCE_KEPT, 0, samples);
+	return s->count ? s->value[s->count / 2] : 0;
+}
 
-	if (count < SAMPLES)
-		count = take(&s->stretches[0][0], ALL, 0, samples);
-	if (count < SAMPLES)
-		count = take(s->recent, SILENCE_RECENT, 1, samples);
-	return count < SAMPLES ? 0 : limit_of(samples, count);
+static uint32_t most(const struct samples *s)
+{
+	return s->count ? s->value[s->count - 1] : 0;
+}
+
+/* How many are far above what is usual. */
+static size_t strays(const struct samples *s, uint32_t usual)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->count; i++)
+		n += s->value[i] > usual + usual / 10 * 6 + 60;
+	return n;
+}
+
+/* A rhythm: enough of it is known, and nearly all stretches are as long as those that began on the same weekday. Chance cannot
+ * look like that: of waits without memory every third is a stray. */
+static bool is_regular(const struct silence *s, const struct samples *all)
+{
+	size_t stray = 0;
+
+	for (size_t day = 0; day < SILENCE_DAYS; day++) {
+		struct samples own;
+
+		take(s->stretches[day], SILENCE_KEPT, 0, &own);
+		stray += strays(&own, own.count < SAMPLES ? median(all) : median(&own));
+	}
+	return all->count >= REGULAR && stray <= all->count / 25;
+}
+
+/* Jobs keep time; people do not. */
+static uint32_t tight(uint32_t longest, enum silence_kind kind)
+{
+	return kind == SILENCE_PAIR ? longest + longest / 2 + 4 * 60 : longest + longest / 4 + 60;
+}
+
+/* Without a rhythm the longest wait so far is soon passed by chance: four times that is not. */
+static uint32_t wide(uint32_t longest)
+{
+	return longest > LONGEST ? UINT32_MAX : 4 * longest;
+}
+
+static uint32_t limit_now(const struct silence *s, enum silence_kind kind)
+{
+	struct samples all, own;
+
+	take(&s->stretches[0][0], ALL, 0, &all);
+	if (all.count == 0) { /* day and night: jobs */
+		take(s->recent, SILENCE_RECENT, 1, &all);
+		if (all.count < SILENCE_RECENT)
+			return 0;
+		return strays(&all, median(&all)) <= all.count / 20 ? tight(most(&all), kind)
+		                                                    : wide(most(&all));
+	}
+	if (!is_regular(s, &all))
+		return wide(most(&all));
+	take(s->stretches[weekday(s->last)], SILENCE_KEPT, 0, &own);
+	return tight(most(own.count < SAMPLES ? &all : &own), kind);
 }
 
 time_ms silence_due(const struct silence *s, enum silence_kind kind)
@@ -110,7 +155,7 @@ time_ms silence_due(const struct silence *s, enum silence_kind kind)
 
 	if (s->count < enough[kind].count || s->last - s->first < enough[kind].days * DAY_MS)
 		return 0;
-	limit = limit_now(s);
+	limit = limit_now(s, kind);
 	return limit == 0 || limit > LONGEST ? 0 : s->last + limit * MINUTE_MS;
 }
 

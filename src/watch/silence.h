@@ -8,8 +8,8 @@
  *	silence_pack(&s, &record);
  *
  * What counts are the quiet stretches between mails, by the weekday on which they began: who writes on working days is silent for three
- * days from every Friday on, and for one from Monday on. A stretch is too long when it is longer than what such stretches were so far, by
- * the more the less regular they are. It takes weeks to know a rhythm; before that nothing is missed. */
+ * days from every Friday on, and for one from Monday on. Where nearly all stretches are alike, one that is a quarter longer than any (for
+ * people: half as long again) is too long; where they are not, four times the longest. It takes weeks to know a rhythm; before that nothing is missed. */
 #ifndef WATCH_SILENCE_H
 #define WATCH_SILENCE_H
 

@@ -15,6 +15,7 @@ import time
 import pytest
 
 from certificates import Authority
+from conftest import PASSWORD
 from instance import port_free, wait_for
 from scripted_dns import ScriptedDns
 
@@ -78,7 +79,7 @@ def hooked(ca, fresh, url="https://127.0.0.1:{port}/in?team=ops", names=("127.0.
     hook = Hook(ca.host(*names), port)
     h = fresh(start=False, settings=f"""
 carry {{ roots {ca.roots} }}
-resolver {{ stub dead.test=127.0.0.1@{dead}  timeout 1s }}
+resolver {{ stub dead.test=127.0.0.1@{dead}  timeout 1s  dnssec off }}
 alarm ops {{ webhook {url.format(port=port)} }}
 {more}
 """)
@@ -186,7 +187,7 @@ def test_a_command_and_a_mail(ca, fresh, tmp_path):
     def inbox():
         import imaplib
         with imaplib.IMAP4("127.0.0.1", h.port("imap")) as m:
-            m.login("ken@example.test", "secret")
+            m.login("ken@example.test", PASSWORD)
             m.select()
             return m.fetch("1", "(BODY[])")[1][0]
     mail = wait_for(lambda: inbox(), 20, 0.5)
