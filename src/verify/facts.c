@@ -1,6 +1,7 @@
 #include "verify/facts.h"
 
 #include "base/limits.h"
+#include "base/map.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "base/wire.h"
@@ -9,6 +10,7 @@ struct facts {
 	struct arena arena;
 	struct fact *facts[FACTS_MAX];
 	size_t count;
+	struct map places; /* key_of: the fact */
 	struct fact overflow;
 };
 
@@ -26,6 +28,7 @@ void facts_free(struct facts **p)
 {
 	if (!*p)
 		return;
+	map_done(&(*p)->places);
 	arena_done(&(*p)->arena);
 	memory_free(*p);
 	*p = NULL;
@@ -42,26 +45,43 @@ static struct bytes plain_name(struct facts *f, struct bytes name)
 	return copy;
 }
 
-static struct fact *find(const struct facts *f, struct bytes name, uint16_t type)
+enum { KEY = LIMIT_DOMAIN + 2 };
+
+/* Lower-case name, then type. Empty: the name is too long for one. */
+static struct bytes key_of(struct bytes name, uint16_t type, char room[KEY])
 {
 	if (name.len > 0 && name.ptr[name.len - 1] == '.')
 		name = bytes_first(name, name.len - 1);
-	for (size_t i = 0; i < f->count; i++)
-		if (f->facts[i]->type == type && bytes_equal_nocase(f->facts[i]->name, name))
-			return f->facts[i];
-	return NULL;
+	if (name.len == 0 || name.len > LIMIT_DOMAIN)
+		return (struct bytes){0};
+	memcpy(room, name.ptr, name.len);
+	text_lower(room, name.len);
+	room[name.len] = (char)(type >> 8);
+	room[name.len + 1] = (char)type;
+	return bytes_of(room, name.len + 2);
+}
+
+static struct fact *find(const struct facts *f, struct bytes name, uint16_t type)
+{
+	char room[KEY];
+	struct bytes key = key_of(name, type, room);
+
+	return key.len ? map_get(&f->places, key) : NULL;
 }
 
 static struct fact *add(struct facts *f, struct bytes name, uint16_t type)
 {
+	char room[KEY];
+	struct bytes key = key_of(name, type, room);
 	struct fact *x;
 
-	if (f->count == FACTS_MAX)
+	if (f->count == FACTS_MAX || key.len == 0)
 		return NULL;
 	x = arena_get(&f->arena, sizeof(*x));
 	x->name = plain_name(f, name);
 	x->type = type;
 	f->facts[f->count++] = x;
+	map_put(&f->places, key, x);
 	return x;
 }
 
@@ -69,8 +89,6 @@ const struct fact *facts_need(struct facts *f, struct bytes name, uint16_t type)
 {
 	struct fact *x = find(f, name, type);
 
-	if (!x && (name.len == 0 || name.len > LIMIT_DOMAIN))
-		return &f->overflow;
 	if (!x && !(x = add(f, name, type)))
 		return &f->overflow;
 	return x->state == FACT_KNOWN ? x : NULL;

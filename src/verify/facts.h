@@ -10,7 +10,9 @@
 
 #include "ask/ask.h"
 
-enum { FACTS_MAX = 256 }; /* of one set: beyond it every fact is FACT_FAILED */
+/* Of one set: beyond it every fact is FACT_FAILED. More than all checks of one mail can name, with room for 19 lists of domains: who
+ * could fill it would keep us from the fact that speaks against him. */
+enum { FACTS_MAX = 1024 };
 
 /* As RESOLVE's status. */
 enum fact_status { FACT_FOUND, FACT_NO_DATA, FACT_NO_NAME, FACT_FAILED, FACT_BOGUS };
