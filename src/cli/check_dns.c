@@ -9,6 +9,7 @@
 
 enum {
 	DNS_PORT = 53,
+	BATCH = 128, /* asked together */
 	PACKET = 65535,
 	FLAGS = 2, /* where they stand in a message (RFC 1035, 4.1.1) */
 	QUESTION_AT = 12,
@@ -31,7 +32,7 @@ struct check_dns {
 	struct ip ip;
 	uint16_t port;
 	int udp, tcp;
-	struct question questions[FACTS_MAX];
+	struct question questions[BATCH];
 	size_t count;
 	struct arena arena;
 	char packet[PACKET];
@@ -321,7 +322,7 @@ void check_dns_fill(struct check_dns *d, struct facts *facts)
 	while (facts_missing(facts, &name, &type)) {
 		d->count = 0;
 		arena_reset(&d->arena);
-		while (d->count < FACTS_MAX && facts_missing(facts, &name, &type))
+		while (d->count < BATCH && facts_missing(facts, &name, &type))
 			add_question(d, facts, name, type);
 		ask_batch(d, facts);
 	}
