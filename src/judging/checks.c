@@ -305,6 +305,10 @@ void checks_weigh(struct judging *j, const struct answer_history *h)
 	weigh_content(j, h);
 	thresholds = thresholds_of(j, &count);
 	verdict_make(j->evidence, j->evidence_count, thresholds, count, &j->arena, &j->verdict);
+	for (size_t i = 0; i < count && i < 64; i++) {
+		if (verdict_action(&j->verdict, &thresholds[i]) >= JUDGE_JUNK)
+			j->junk_of |= 1ULL << i;
+	}
 	for (size_t i = 0; i < j->evidence_count && buf_len(&j->packed) < JUDGING_EVIDENCE; i++)
 		evidence_pack(&j->packed, &j->evidence[i]);
 }

@@ -63,6 +63,7 @@ struct judging {
 	struct buf report; /* checks_report */
 	uint32_t known;    /* enum history_known */
 	struct verdict verdict;
+	uint64_t junk_of; /* bit n: the verdict junks it for recipient n */
 	struct judging_result result;
 };
 

@@ -46,6 +46,7 @@ void judging_options_free(struct judging_options **o);
 struct judging_result {
 	enum judge_action action;
 	uint64_t judgement;  /* COMMIT's; 0: it was not judged */
+	uint64_t junk_of;    /* COMMIT's: accepted, and yet Junk for these */
 	struct bytes id;     /* for the refusal's text: people quote it; may be empty */
 	struct bytes reason; /* one line, for the sender; empty when accepted */
 	struct bytes

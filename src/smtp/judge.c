@@ -82,6 +82,7 @@ bool smtp_judge_ready(struct smtp_server *s)
 		return false;
 	m->action = r->action;
 	m->judgement = r->judgement;
+	m->junk_of = r->junk_of;
 	if (buf_len(&m->added) == 0)
 		buf_append(&m->added, r->header);
 	return true;

@@ -483,6 +483,7 @@ static void commit_ask(struct smtp_server *s, struct ask *ret)
 	                               .local_uid = s->peer.local ? s->peer.uid + 1 : 0,
 	                               .message_id = m->message_id,
 	                               .judgement = m->judgement,
+	                               .junk_of = m->junk_of,
 	                               .escrow = m->action == JUDGE_REFUSE}};
 }
 

@@ -168,7 +168,7 @@ struct smtp_mail {
 	struct buf added; /* fields that go on top of it: signatures, or what the judgement says */
 	struct smtp_strip strip;
 	enum judge_action action;
-	uint64_t judgement; /* as COMMIT's */
+	uint64_t judgement, junk_of; /* as COMMIT's */
 	struct summary_builder *builder;
 	struct smtp_chunk chunks[LIMIT_SPOOL_WINDOW]; /* a ring */
 	unsigned chunk_first, chunk_count;

@@ -39,12 +39,25 @@ static void follow(struct store *s, const struct config *c, struct bytes rcpt,
 	}
 }
 
+static bool takes_reports(const struct config *c, struct bytes rcpt)
+{
+	struct arena arena = {0};
+	struct bytes canonical;
+	bool ret = c->dmarc_reports.count > 0 &&
+	           config_address_canonical(rcpt, &arena, &canonical) == OK &&
+	           config_takes_reports(c, canonical);
+
+	arena_done(&arena);
+	return ret;
+}
+
 struct route route_of(struct store *s, const struct config *c, struct arena *arena,
                       struct bytes rcpt, uint64_t size)
 {
 	struct config_route r;
 	struct route ret = {.class = ROUTE_UNKNOWN};
 	struct account *a;
+	bool reports;
 
 	if (rcpt.len == 0 || rcpt.len > LIMIT_ADDRESS) {
 		ret.address = rcpt;
@@ -54,6 +67,7 @@ struct route route_of(struct store *s, const struct config *c, struct arena *are
 	ret.address = arena_copy(arena, r.address);
 	a = account_by_address(s, r.address);
 	ret.own = r.own && a;
+	reports = r.state == CONFIG_ROUTE_ACCOUNT && takes_reports(c, rcpt);
 	switch (r.state) {
 	case CONFIG_ROUTE_ACCOUNT:
 		ret.account = a;
@@ -66,6 +80,11 @@ struct route route_of(struct store *s, const struct config *c, struct arena *are
 		break;
 	case CONFIG_ROUTE_REMOTE: ret.class = ROUTE_REMOTE; break;
 	default: break;
+	}
+	if (reports && ret.class == ROUTE_DIRECT) {
+		/* The sorter reads it first, and must know for whom it came. */
+		ret.class = ROUTE_QUEUE;
+		ret.address = arena_copy(arena, rcpt);
 	}
 	return ret;
 }
@@ -455,9 +474,10 @@ static enum result commit_spooled(struct store *s, struct job *j, struct why *wh
 		own_address_over(s, j, j->owner);
 	mail_at = j->change_count;
 	mail_change(s, j, d.size, j->now, a->summary);
-	while (!wire_end(&w)) {
+	for (size_t nth = 0; !wire_end(&w); nth++) {
 		if (!parse_recipient(&w, &r))
 			return why_set(why, INVALID, "the recipients are malformed");
+		d.junk = a->junk || (nth < 64 && a->junk_of >> nth & 1);
 		deliver(s, j, &d, &r);
 	}
 	if (d.denied && j->from.role == ACCESS && j->now - s->opened < GRACE_MS)

@@ -10,6 +10,7 @@ from zones import Zones
 pytestmark = pytest.mark.asan
 SETTINGS = """
 judge { trust 127.0.0.1 }
+judge-for strict { for mie@example.test  junk 3.0 }
 login { plaintext always }
 """
 JUNK_WORDS = "最高の副業で毎日稼げる秘密の方法を無料公開します。今すぐ登録して高収入を手に入れましょう。"
@@ -34,12 +35,13 @@ def world(tmp_path_factory):
         assert h.stop() == 0, h.log_text()[-3000:]
 
 
-def deliver(h, sender, subject, body, source, to="ken@example.test", shown=None):
+def deliver(h, sender, subject, body, source, to="ken@example.test", shown=None, also=None):
     with smtplib.SMTP("127.0.0.1", h.port("smtp"), "mail.sender.test", timeout=60, source_address=(source, 0)) as s:
         s.helo("mail.sender.test")
         assert s.mail(sender)[0] == 250
-        assert s.rcpt(to)[0] == 250
-        mail = (f"From: {sender}\r\nTo: {to}\r\nMessage-ID: <{token('m')}@x.test>\r\nSubject: {subject}\r\nMIME-Version: 1.0\r\n"
+        for rcpt in filter(None, (to, also)):
+            assert s.rcpt(rcpt)[0] == 250
+        mail = (f"From: {shown or sender}\r\nTo: {to}\r\nMessage-ID: <{token('m')}@x.test>\r\nSubject: {subject}\r\nMIME-Version: 1.0\r\n"
                 f"Content-Type: text/plain; charset=utf-8\r\n\r\n{body}\r\n")
         return s.data(mail.encode())
 
@@ -114,3 +116,13 @@ def test_conversation_scam_goes_to_junk(world):
                          "127.0.7.8", to="kenkyu@example.test")
     assert code == 250, text
     assert find(world, subject, seconds=15) is not None
+
+
+def test_each_recipient_has_thresholds_of_his_own(world):
+    subject = token("spoof")
+    code, text = deliver(world, "x@other.test", subject, "hello", "127.0.8.8", shown='"service@bank.test" <x@other.test>',
+                         also="mie@example.test")
+    assert code == 250, text
+    assert find(world, subject) is not None
+    assert find(world, subject, user="mie", mailbox="Junk") is not None
+    assert find(world, subject, user="mie", seconds=0.5) is None
