@@ -14,6 +14,7 @@
 
 enum {
 	HITS_OF_CLUE = 500, /* events of one clue in one day, the newest */
+	HITS_IN_ALL = 4000, /* ... and in all days */
 	MAILS_MAX = 4000,
 	LOOSE_MAX = 100, /* events that belong to no mail */
 	EVENTS_OF_MAIL = 2000,
@@ -39,6 +40,7 @@ struct trace {
 	struct ledger *ledger;
 	struct trace_clue clues[TRACE_CLUES];
 	size_t clue_count;
+	unsigned hits[TRACE_CLUES];
 	const char **days;
 	struct db **open; /* by day; opened for this question alone, but today's */
 	size_t day_count;
@@ -101,12 +103,14 @@ static void found_loose(struct trace *t, size_t day, struct db_query *q)
 static void look_up(struct trace *t, struct db *db, size_t day, uint64_t key, size_t clue,
                     unsigned weight)
 {
-	struct db_query *q = db_query(db,
-	                              "SELECT " EVENT " FROM seek s JOIN event e ON e.id=s.event"
-	                              " WHERE s.key=? ORDER BY s.event DESC LIMIT ?");
+	struct db_query *q;
 
+	if (t->hits[clue] >= HITS_IN_ALL)
+		return;
+	q = db_query(db, "SELECT " EVENT " FROM seek s JOIN event e ON e.id=s.event"
+	                 " WHERE s.key=? ORDER BY s.event DESC LIMIT ?");
 	db_bind(q, "uu", key, (uint64_t)HITS_OF_CLUE);
-	while (db_next(q)) {
+	for (; db_next(q); t->hits[clue]++) {
 		if (db_u64(q, 3))
 			found_mail(t, db_u64(q, 3), clue, weight, db_i64(q, 1));
 		else

@@ -862,6 +862,22 @@ static void the_operator_says_which(void **state)
 	rig_done(&r);
 }
 
+/* One job puts several mails into one mailbox: each has a UID of its own. */
+static void mails_redirected_together_all_arrive(void **state)
+{
+	struct rig r = rig("");
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		mail_to(&r, "a@one.test", NULL);
+	assert_int_equal(act(&r, ADMIN_QUEUE_REDIRECT, "@one.test", "ken@example.test"), OK);
+	assert_int_equal(rig_status(&r, "INBOX").messages, 5);
+	assert_int_equal(rig_status(&r, "INBOX").uidnext, 6);
+	assert_int_equal(entries(&r), 0);
+	verify(&r);
+	rig_done(&r);
+}
+
 /* More than a page, more than a group, more than the windows in memory. */
 static void many_entries_are_listed_and_changed_page_by_page(void **state)
 {
@@ -960,6 +976,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(a_closed_incident_releases),
 	        cmocka_unit_test(an_incident_names_all_that_waits_for_it),
 	        cmocka_unit_test(the_operator_says_which),
+	        cmocka_unit_test(mails_redirected_together_all_arrive),
 	        cmocka_unit_test(many_entries_are_listed_and_changed_page_by_page),
 	        cmocka_unit_test(everything_is_offered_once),
 	};
