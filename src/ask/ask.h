@@ -278,7 +278,7 @@ enum admin_verb {
 	ADMIN_BAN_JAIL, /* a jail's report; subject: its name; value: block example, then 16 octets of struct ip each: offences;
 	                 * number: lines << 32 | suspicious, since the last report */
 	ADMIN_JAILS,    /* rows: one a jail */
-	ADMIN_CHECKS,   /* rows: one a check of mail: may it refuse, since when not, why; subject: one alone */
+	ADMIN_CHECKS,   /* rows: one a check of mail: may it refuse, since when not, why; subject: one alone; number: cursor */
 	ADMIN_CHECK_RESTORE, /* subject: a demoted check that the operator trusts again */
 	/* ESCROW_*: subject is words, store/escrow_admin.c says which: a mail's id, a refusal's short id, check=NAME, since=MS ... */
 	ADMIN_ESCROW_LIST,    /* number: cursor; rows have the mail's summary in base64 */

@@ -46,7 +46,7 @@ static void put_words(char out[WORDS], struct bytes text)
 	out[text.len] = '\0';
 }
 
-static struct check *check_get(struct store *s, struct bytes name)
+static struct check *check_make(struct store *s, struct bytes name)
 {
 	struct check *c = map_get(&s->checks, name);
 
@@ -59,12 +59,16 @@ static struct check *check_get(struct store *s, struct bytes name)
 	return c;
 }
 
-static bool is_configured(const struct store *s, const struct check *c)
+static bool is_configured(const struct store *s, struct bytes name)
 {
-	struct bytes name = bytes_of_text(c->name);
-
 	return !bytes_starts(name, BYTES("list.")) ||
 	       config_list_named(s->config, bytes_skip(name, 5)) != NULL;
+}
+
+/* NULL: there is no such list, or there are too many checks. */
+static struct check *check_get(struct store *s, struct bytes name)
+{
+	return is_configured(s, name) ? check_make(s, name) : NULL;
 }
 
 enum result check_apply(struct store *s, const struct change_check *c)
@@ -194,7 +198,7 @@ static enum result settle(struct store *s, struct job *j, struct why *why)
 	found->demotes = false;
 	found->written = s->now;
 	c = *found;
-	gone = !is_configured(s, found);
+	gone = !is_configured(s, bytes_of_text(found->name));
 	if (gone)
 		memory_free(map_remove(&s->checks, j->ask.check_tested.check));
 	store_let(s);
@@ -244,7 +248,7 @@ static void load(struct store *s)
 
 	db_bind(q, "");
 	while (db_next(q)) {
-		struct check *c = check_get(s, db_bytes(q, 0));
+		struct check *c = check_make(s, db_bytes(q, 0));
 
 		if (!c)
 			continue;
@@ -274,9 +278,12 @@ void checks_config(struct store *s)
 {
 	struct map_entry *e;
 
-	for (size_t at = 0; (e = map_each(&s->checks, &at));)
-		if (!is_configured(s, e->value))
-			want_settled(s, e->value);
+	for (size_t at = 0; (e = map_each(&s->checks, &at));) {
+		struct check *c = e->value;
+
+		if (!is_configured(s, bytes_of_text(c->name)))
+			want_settled(s, c);
+	}
 	for (size_t i = 0; i < s->config->list_count; i++) {
 		char name[EVIDENCE_CHECK];
 
@@ -385,16 +392,16 @@ static void hear_one(struct hearing *h, const struct evidence *e)
 {
 	struct check *c = looked(e) ? check_get(h->s, e->check) : NULL;
 	struct trial_said said;
-	unsigned events;
+	unsigned events = 0;
 
 	if (!c)
 		return;
 	said = said_of(h, e);
 	if (said.doubt)
 		put_words(c->doubt, e->text);
-	events = trial_hear(&c->trial, &said);
 	if (said.doubt && bytes_ends(e->text, BYTES(DNSBL_MAD)))
-		events |= trial_tested(&c->trial, h->s->now, TRIAL_TEST_MAD);
+		events = trial_tested(&c->trial, h->s->now, TRIAL_TEST_MAD);
+	events |= trial_hear(&c->trial, &said);
 	happened(h->s, c, events);
 }
 
@@ -510,7 +517,7 @@ enum result run_check_tested(struct store *s, struct job *j, struct why *why)
 	struct check *c;
 
 	if (a->state >= DNSBL_STATES || !bytes_starts(a->check, BYTES("list.")) ||
-	    !config_list_named(s->config, bytes_skip(a->check, 5)))
+	    !is_configured(s, a->check))
 		return why_set(why, INVALID, "there is no such list");
 	if (!(c = check_get(s, a->check)))
 		return why_set(why, UNAVAILABLE, "there are too many checks");
@@ -568,8 +575,12 @@ enum result admin_checks(struct store *s, struct job *j, struct why *why)
 		return why_set(why, NOT_FOUND, "there is no check \"%.*s\"",
 		               BYTES_ARG(bytes_first(wanted, 80)));
 	qsort(list, count, sizeof(*list), by_name);
-	for (size_t i = 0; i < count; i++)
-		admin_row(&rows, row_of(s, list[i]));
+	for (size_t i = j->ask.admin.number; i < count; i++) {
+		if (!admin_row(&rows, row_of(s, list[i]))) {
+			j->answer.admin.next = i;
+			break;
+		}
+	}
 	admin_rows_done(j, &rows);
 	return OK;
 }
