@@ -525,6 +525,7 @@ static enum result run_forget(struct store *s, struct job *j, struct why *why)
 		ledger_note(j, &(struct ledger_event){.reason = LEDGER_ESCROW_FORGOTTEN,
 		                                      .mail = mails[i]});
 	}
+	senders_quiet(s, j);
 	s->escrow.octets = octets;
 	s->escrow.forget = count == ESCROW_SWEEP;
 	s->escrow.ordered = true; /* one that failed is tried again */

@@ -85,6 +85,17 @@ void escrow_begin(struct store *s); /* the index is whole */
 enum result digest_apply(struct store *s, const struct change_digest *c);
 job_function run_digest, run_digest_done;
 job_function admin_senders; /* senders.c */
+
+/* senders_seen.c. Locked: a judgement came. */
+void senders_seen(struct store *s, const struct judgement *j);
+void senders_forget(struct store *s);
+/* A job of the writer: closes incidents of networks that nothing came from for some days. */
+void senders_quiet(struct store *s, struct job *j);
+/* The host's name that does not lead back to its address; empty: it has none. *ret_bad: iprev speaks against it at all. */
+struct bytes senders_host(struct bytes evidence, bool *ret_bad);
+/* What it is counted by: the organisational part of its name, else its network. From the arena. */
+struct bytes senders_network(struct arena *arena, struct bytes ip, struct bytes host);
+
 job_function admin_escrow_list, admin_escrow_show, admin_escrow_read, admin_escrow_release;
 
 #endif

@@ -246,6 +246,7 @@ struct store {
 		struct map kept;  /* number: struct kept; locked */
 		struct buf order; /* numbers, the oldest first */
 		uint64_t last;
+		struct map networks; /* name: struct sending_network (senders_seen.c) */
 	} judgements;
 	struct {                 /* the writer's */
 		uint64_t octets; /* kept, about */

@@ -257,6 +257,7 @@ uint64_t judgement_keep(struct store *s, const struct judgement *judgement,
 	remember(s, j.number, &j);
 	if (j.action >= JUDGE_DEFER && !(j.action == JUDGE_REFUSE && j.stage == 1))
 		write_down(s, &j);
+	senders_seen(s, &j);
 	judgement_id(j.number, ret_id);
 	return j.number;
 }
@@ -285,5 +286,6 @@ void judgements_done(struct store *s)
 		memory_free(k);
 	}
 	map_done(&s->judgements.kept);
+	senders_forget(s);
 	buf_done(&s->judgements.order);
 }

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 
 #include "base/ip.h"
-#include "base/text.h"
-#include "policy/provider.h"
 #include "store/escrow.h"
 #include "store/ledger.h"
 
@@ -80,19 +78,6 @@ static bool is_known(struct bytes text)
 	                HISTORY_GOOD_DOMAIN | HISTORY_REPLY_TO_OURS);
 }
 
-static struct bytes network_of(struct arena *arena, struct bytes ip)
-{
-	char text[IP_TEXT];
-	struct ip net;
-	bool v4;
-
-	memcpy(net.octets, ip.ptr, sizeof(net.octets));
-	v4 = ip_is_v4(&net);
-	memset(net.octets + (v4 ? 15 : 6), 0, v4 ? 1 : 10);
-	ip_format(&net, text);
-	return arena_printf(arena, "%s/%d", text, v4 ? 24 : 48);
-}
-
 static struct host *host_of(struct gathering *g, struct bytes ip, struct bytes name)
 {
 	struct host *h = map_get(&g->hosts, ip);
@@ -102,10 +87,7 @@ static struct host *host_of(struct gathering *g, struct bytes ip, struct bytes n
 	h = arena_get(&g->j->arena, sizeof(*h));
 	*h = (struct host){.ip = arena_copy(&g->j->arena, ip),
 	                   .name = arena_copy(&g->j->arena, name)};
-	h->group = name.len ? arena_copy(&g->j->arena, provider_domain(h->name))
-	                    : network_of(&g->j->arena, ip);
-	if (name.len)
-		text_lower((char *)(uintptr_t)h->group.ptr, h->group.len);
+	h->group = senders_network(&g->j->arena, ip, h->name);
 	map_put(&g->hosts, ip, h);
 	return h;
 }

@@ -73,6 +73,11 @@ enum incident_kind {
 	 * (RFC 3339), doubt (what it answered), tests. */
 	INCIDENT_BLIND = 11,
 
+	/* A provider's hosts have names that do not lead back to them (no forward-confirmed reverse DNS), and people whom our
+	 * users know write from there. Key: the names' domain, or a network. Facts: network, ip, name (of one host), sender,
+	 * action (accept|junk|defer|refuse: what that mail got), id (its judgement's). */
+	INCIDENT_SENDERS = 13,
+
 	/* Many addresses guess passwords or recipients at once. Key: "logins". Facts: addresses, banned,
 	 * users (a few of those tried), first (an address), since. */
 	INCIDENT_GUESSING = 14,

@@ -44,6 +44,27 @@
 	"ユーザー名とパスワードはメールアドレスとそのパスワードです。\n"                       \
 	"それまでは、送ったメールが相手先に拒否されることがあります。\n"
 
+#define SENDERS_EN                                                                          \
+	"To: postmaster of {network}\n"                                                     \
+	"Subject: Reverse DNS of your mail hosts\n"                                         \
+	"\n"                                                                                \
+	"Dear postmaster,\n"                                                                \
+	"\n"                                                                                \
+	"the reverse DNS of your mail hosts does not lead back to them[, for example {ip}[ " \
+	"({name})]].\n"                                                                      \
+	"Many servers refuse mail from such hosts. Please give each address a PTR record,\n" \
+	"and its name an A or AAAA record with the same address.\n"
+#define SENDERS_JA                                                                       \
+	"宛先: {network} の postmaster\n"                                                 \
+	"件名: メール送信ホストの逆引き設定について\n"                                   \
+	"\n"                                                                             \
+	"メールシステムご担当者様\n"                                                     \
+	"\n"                                                                             \
+	"貴社のメール送信ホストの逆引き名が、元のアドレスに戻りません[ (例: {ip}[ {name}])]。\n" \
+	"このようなホストからのメールを拒否するサーバーは多くあります。\n"               \
+	"各アドレスに PTR レコードを、その名前に同じアドレスの A または AAAA レコードを\n" \
+	"設定していただけますよう、お願いいたします。\n"
+
 const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
         [INCIDENT_NONE] =
                 {"unknown",
@@ -637,6 +658,47 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                  "(hikyaku -C {dir} account password {key})。\n"
                                  "利用者がこのサーバーから送信すると自動的に終了します。",
                          .request = OWN_ADDRESS_JA,
+                 }},
+        [INCIDENT_SENDERS] =
+                {"senders",
+                 {
+                         .title = "Hosts of {key} have no forward DNS, and people we know write "
+                                  "from there",
+                         .cause = "Mail[ of {sender}] came from hosts whose names do not lead back "
+                                  "to their addresses[, the last one {ip}][ ({name})]. That is the "
+                                  "provider's mistake, not the sender's.",
+                         .cost = "[action=accept Nothing here: it alone refuses nobody, and these "
+                                 "mails were delivered.][action=junk The last of these mails went "
+                                 "to Junk.][action=defer The last of these mails was deferred; it "
+                                 "comes again.][action=refuse The last of these mails was refused, "
+                                 "and a copy is kept.] Other servers refuse such mail.",
+                         .what_to_do =
+                                 "1. How many hosts and mails: hikyaku -C {dir} senders {key}\n"
+                                 "[action=refuse 2. Deliver the copy: hikyaku -C {dir} escrow "
+                                 "release [{id}][!id ID]\n]"
+                                 "[action=junk 2. Why Junk: hikyaku -C {dir} trace [{id}][!id ID]\n]"
+                                 "3. Send the letter below to the provider.\n"
+                                 "It closes by itself when no such mail came for three days.",
+                         .request = SENDERS_EN,
+                 },
+                 {
+                         .title = "{key} のホストは逆引きが一致せず、既知の差出人のメールがそこから届いています",
+                         .cause = "逆引き名が元のアドレスに戻らないホストから[、{sender} の]メールが届きました"
+                                  "[ (最後のホスト: {ip}[ {name}])]。これは差出人ではなく、事業者側の"
+                                  "設定の問題です。",
+                         .cost = "[action=accept このサーバーでは影響ありません。これだけを理由に拒否することは"
+                                 "なく、メールは配達しました。][action=junk 最後のメールは迷惑メールフォルダーに"
+                                 "入れました。][action=defer 最後のメールは一時的に断りました。再送されます。]"
+                                 "[action=refuse 最後のメールは拒否しました。控えを保管しています。]"
+                                 "他のサーバーでは拒否されることがあります。",
+                         .what_to_do =
+                                 "1. ホストとメールの数を見る: hikyaku -C {dir} senders {key}\n"
+                                 "[action=refuse 2. 控えを配達する: hikyaku -C {dir} escrow release "
+                                 "[{id}][!id ID]\n]"
+                                 "[action=junk 2. 迷惑メールになった理由: hikyaku -C {dir} trace [{id}][!id ID]\n]"
+                                 "3. 下の文面を事業者に送る。\n"
+                                 "このようなメールが 3 日間届かなければ自動的に終了します。",
+                         .request = SENDERS_JA,
                  }},
         [INCIDENT_CHECK] =
                 {"check",

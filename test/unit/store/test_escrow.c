@@ -365,6 +365,7 @@ static void came_from(struct rig *r, const char *ip_text, const char *name, uint
 	evidence_pack(&evidence, &e);
 	buf_block(&rcpts, BYTES("ken@example.test"));
 	assert_int_equal(ip_parse(bytes_of_text(ip_text), &ip), OK);
+	a.judged.stage = 1;
 	a.judged.action = JUDGE_DEFER;
 	a.judged.score = 30600;
 	a.judged.known = known;
@@ -390,6 +391,7 @@ static void test_senders(void **state)
 
 	(void)state;
 	rig_open(&r);
+	rig_account(&r, "ken@example.test");
 	begin = r.now;
 	for (int i = 0; i < 3; i++) {
 		came_from(&r, "192.0.2.1", "Out1.isp.test", 0, false);
@@ -413,6 +415,14 @@ static void test_senders(void **state)
 	a = rig_admin(&r, ADMIN_SENDERS, "ISP.test", 0);
 	assert_true(tells(a, "isp.test") && !tells(a, "198.51.100"));
 	assert_int_equal(rig_admin(&r, ADMIN_SENDERS, "", (uint64_t)begin + DAY).admin.rows.len, 0);
+	/* Somebody whom we know writes from there: an incident, until nothing of the kind comes. */
+	a = rig_admin(&r, ADMIN_INCIDENTS, "", 0);
+	assert_true(tells(a, "\"key\":\"isp.test\"") && !tells(a, "198.51.100.0/24"));
+	r.now += 4 * DAY;
+	store_tick(r.store, r.now);
+	rig_mail(&r, "x\r\n", "ken@example.test", NULL);
+	rig_run(&r);
+	assert_false(tells(rig_admin(&r, ADMIN_INCIDENTS, "", 0), "isp.test"));
 	/* They were deferred: that is found by the host's name, too. */
 	assert_true(tells(rig_admin(&r, ADMIN_TRACE, "relay.isp.test", 0), "judged-deferred"));
 	rig_done(&r);
