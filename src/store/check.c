@@ -24,6 +24,8 @@ enum {
 	(HISTORY_WRITTEN_TO_BY_RCPT | HISTORY_WRITTEN_TO_BY_ANY | HISTORY_GOOD_DOMAIN | \
 	 HISTORY_REPLY_TO_OURS)
 
+#define SEEN_BEFORE (HISTORY_SEEN_SAME_WAY | HISTORY_GOOD_NETWORK)
+
 struct check {
 	char name[EVIDENCE_CHECK + 1];
 	struct trial trial;
@@ -369,16 +371,30 @@ static void read_evidence(struct hearing *h)
 	}
 }
 
+/* What large providers' hosts send says something of a list of addresses: nobody means to list those. Of lists of domains it says
+ * nothing: anybody may send in his own domain through them. */
+static bool minds_addresses(const struct store *s, const struct evidence *e)
+{
+	const struct config_list *l = bytes_starts(e->check, BYTES("list."))
+	                                      ? config_list_named(s->config,
+	                                                          bytes_skip(e->check, 5))
+	                                      : NULL;
+
+	return l && l->kind == CONFIG_LIST_IP;
+}
+
+/* Clean is only mail of senders who were seen before: who has new domains could else have a list demoted at will. */
 static struct trial_said said_of(const struct hearing *h, const struct evidence *e)
 {
 	struct trial_said said = {
 	        .at = h->s->now, .doubt = e->says == EVIDENCE_DOUBT, .who = h->who};
 	int others = h->against - (e->points > 0 ? e->points : 0);
+	bool alone = h->proved && others < CLEAN_MOST &&
+	             h->wanting == (e->wants > JUDGE_ACCEPT ? 1u : 0u);
 
 	said.accuses = e->wants > JUDGE_ACCEPT || e->points >= HEAVY;
-	said.clean = h->proved && others < CLEAN_MOST &&
-	             h->wanting == (e->wants > JUDGE_ACCEPT ? 1u : 0u);
-	said.known = h->known || (h->provider && said.clean);
+	said.clean = alone && (h->a->known & (KNOWN_GOOD | SEEN_BEFORE));
+	said.known = h->known || (alone && h->provider && minds_addresses(h->s, e));
 	return said;
 }
 

@@ -197,6 +197,61 @@ static void forged_senders_do_not_count(void **state)
 	rig_done(&r);
 }
 
+/* Nothing else speaks against the mail; seen: its sender came before, and was no junk. */
+static struct answer_judged clean(struct rig *r, unsigned n, bool listed, bool seen)
+{
+	char from[40];
+	struct ask a;
+
+	snprintf(from, sizeof(from), "a@d%u.test", n);
+	a = accused(r, 1, from, true);
+	a.judged.known = seen ? HISTORY_SEEN_SAME_WAY : 0;
+	if (!listed) {
+		a.judged.action = JUDGE_ACCEPT;
+		a.judged.evidence = evidence(r, "list.bl", EVIDENCE_NEUTRAL, 0, JUDGE_ACCEPT, "");
+	}
+	return judged(r, a);
+}
+
+static void clean_mail(void **state)
+{
+	struct rig r = begin();
+	unsigned said = 0;
+
+	for (unsigned i = 0; i < 300; i++, r.now += 5 * MINUTE) {
+		(void)tested(&r, DNSBL_WELL);
+		(void)clean(&r, i, false, true);
+	}
+	r.now += 100 * MINUTE;
+	(void)tested(&r, DNSBL_WELL);
+	/* Somebody with domains of his own does not get it demoted. */
+	for (unsigned i = 0; i < 30; i++)
+		assert_int_equal(clean(&r, 1000 + i, true, false).action, JUDGE_REFUSE);
+	while (said < 20 && clean(&r, said, true, true).action == JUDGE_REFUSE)
+		said++;
+	assert_in_range(said, 3, 8);
+	assert_int_not_equal(open_incident(&r, INCIDENT_CHECK), 0);
+	rig_done(&r);
+}
+
+/* A list of addresses that lists large providers. */
+static void large_providers(void **state)
+{
+	struct rig r = begin();
+	struct ask a = accused(&r, 1, "a@one.test", true);
+
+	(void)tested(&r, DNSBL_WELL);
+	a.judged.known = 0;
+	a.judged.ptr = BYTES("mail-ed1-f41.google.com");
+	assert_int_equal(judged(&r, a).action, JUDGE_REFUSE);
+	a = accused(&r, 1, "b@two.test", true);
+	a.judged.known = 0;
+	a.judged.ptr = BYTES("mail-ed1-f42.google.com");
+	assert_int_equal(judged(&r, a).action, JUDGE_JUNK);
+	assert_int_not_equal(open_incident(&r, INCIDENT_CHECK), 0);
+	rig_done(&r);
+}
+
 static struct ask doubtful(struct rig *r)
 {
 	struct ask a = {.kind = ASK_JUDGED, .session = 9};
@@ -290,6 +345,8 @@ int main(void)
 	        cmocka_unit_test(tests_that_fail),
 	        cmocka_unit_test(known_senders),
 	        cmocka_unit_test(forged_senders_do_not_count),
+	        cmocka_unit_test(clean_mail),
+	        cmocka_unit_test(large_providers),
 	        cmocka_unit_test(blindness),
 	        cmocka_unit_test(a_list_that_lists_everybody),
 	        cmocka_unit_test(the_operator),
