@@ -246,6 +246,7 @@ static unsigned restore(struct trial *t, time_ms now)
 	t->demoted = 0;
 	t->cause = TRIAL_NO_CAUSE;
 	t->restored = now;
+	t->doubts = 0;
 	memset(t->known, 0, sizeof(t->known));
 	memset(t->clean, 0, sizeof(t->clean));
 	memset(t->minutes, 0, sizeof(t->minutes));
