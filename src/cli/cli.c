@@ -119,6 +119,11 @@ static const struct cli_command commands[] = {
         {"metrics", NULL, "", 0, 0, FOLDER, "",
          "figures in Prometheus's text format, for node_exporter's textfile collector or a script",
          cli_metrics},
+        {"dmarc", NULL, "[DOMAIN]", 0, 1, LISTING, "--reports --since=TIME --lang=LANG",
+         "list who sent mail as our domains, as other hosts report it (DMARC), failures first\n"
+         "dkim, spf: mails that were proven so. --reports: the reports themselves. --since: 30 days "
+         "without it.",
+         cli_dmarc},
         {"senders", NULL, "[NETWORK]", 0, 1, LISTING, "--since=TIME --lang=LANG",
          "list networks whose hosts have names that do not lead back to them, most missed first\n"
          "known: mails from senders that your users know. With NETWORK: a letter to its postmaster. "

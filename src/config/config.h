@@ -378,6 +378,9 @@ struct config_route {
 void config_route_begin(struct config_route *r, const struct config *c, struct bytes rcpt);
 void config_route_next(struct config_route *r, bool exists);
 
+/* Is mail for this canonical address looked through for DMARC reports (dmarc.reports)? */
+bool config_takes_reports(const struct config *c, struct bytes address);
+
 /* ---- all that a recipient ends in (sorter) ----
  *
  * A restartable pure function over facts: which accounts exist. UNAVAILABLE: ret->missing names all

@@ -191,3 +191,11 @@ void config_route_next(struct config_route *r, bool exists)
 	r->state = is_plain(tables_dot(r->config, r->address, !whole, n.ext)) ? CONFIG_ROUTE_ACCOUNT
 	                                                                      : CONFIG_ROUTE_DOT;
 }
+
+bool config_takes_reports(const struct config *c, struct bytes address)
+{
+	for (size_t i = 0; i < c->dmarc_reports.count; i++)
+		if (bytes_equal_nocase(c->dmarc_reports.items[i], address))
+			return true;
+	return false;
+}

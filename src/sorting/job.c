@@ -41,8 +41,10 @@ void job_sorted(struct sorting_job *j)
 {
 	struct ask *a = job_ask(j, ASK_SORTED);
 
-	a->sorted = (struct ask_sorted){
-	        .entry = j->take.entry, .lease = j->take.lease, .actions = buf_bytes(&j->actions)};
+	a->sorted = (struct ask_sorted){.entry = j->take.entry,
+	                                .lease = j->take.lease,
+	                                .actions = buf_bytes(&j->actions),
+	                                .report = buf_bytes(&j->report)};
 	if (j->builder) {
 		a->sorted.spool = JOB_SPOOL;
 		a->sorted.bounce_trace = buf_bytes(&j->trace);
@@ -402,6 +404,10 @@ static void take_sorted(struct sorting_job *j, const struct answer *a)
 static void take_answer(struct sorting_job *j, const struct answer *a)
 {
 	switch (j->state) {
+	case JOB_REPORT:
+		if (dmarc_answer(j, a))
+			expand(j);
+		break;
 	case JOB_FACTS: take_fact(j, a); break;
 	case JOB_ROOM: take_room(j, a); break;
 	case JOB_FIRST: take_first(j, a); break;
@@ -524,7 +530,7 @@ static void start_route(struct sorting_job *j)
 		ask_route(j, j->rcpt);
 	} else if (is_place_only(j)) {
 		take_room(j, &(struct answer){.kind = ASK_ROUTE});
-	} else {
+	} else if (!dmarc_begin(j)) {
 		expand(j);
 	}
 }
@@ -580,6 +586,8 @@ void sorting_job_free(struct sorting_job **p)
 	buf_done(&j->encoded);
 	buf_done(&j->out);
 	buf_done(&j->content);
+	buf_done(&j->whole);
+	buf_done(&j->report);
 	dkim_signer_free(&j->signer);
 	arena_done(&j->arena);
 	memory_free(j);

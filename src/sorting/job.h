@@ -8,6 +8,7 @@
 #include "verify/dkim_sign.h"
 
 enum job_state {
+	JOB_REPORT, /* QUEUE_READ asked for the whole mail, piece by piece: it may bring a report */
 	JOB_FACTS,  /* ROUTE asked for addresses that config_expand wants to know about */
 	JOB_ROOM,   /* ROUTE asked: does the account have room again? */
 	JOB_FIRST,  /* ROUTE asked: who is the first account? */
@@ -51,6 +52,8 @@ struct sorting_job {
 	struct buf outcome;
 	bool last_resort; /* SORTED was refused; this is the HOLD in its place */
 
+	struct buf whole;  /* the mail, while a report is looked for */
+	struct buf report; /* packed; empty: there is none */
 	struct buf header; /* of the mail, as far as it is read */
 	struct job_notice notice;
 
@@ -82,6 +85,10 @@ void bounce_begin(struct sorting_job *j);
 void bounce_answer(struct sorting_job *j, const struct answer *a);
 /* Trace and j->content, which is all there is so far, go to the summary and to SPOOL. */
 void bounce_flow(struct sorting_job *j);
+
+/* dmarc.c. begin: true when the mail is read first. answer: true when all of it was looked at. */
+bool dmarc_begin(struct sorting_job *j);
+bool dmarc_answer(struct sorting_job *j, const struct answer *a);
 
 /* sign.c. begin: true when keys were asked for. take: keeps a piece; false: it is not signed. finish: all of
  * it was taken. answer: true when the notice can be made now. */

@@ -372,8 +372,9 @@ static json_t *source_row(const struct source *x)
 	                 admin_text(x->domain), "ip", ip, "mails", (json_int_t)x->mails, "failed",
 	                 (json_int_t)x->failed, "dkim", (json_int_t)x->dkim, "spf",
 	                 (json_int_t)x->spf, "quarantined", (json_int_t)x->quarantined, "rejected",
-	                 (json_int_t)x->rejected, "envelope_from", admin_text(x->envelope), "last",
-	                 (json_int_t)x->last, "reporter", admin_text(x->reporter));
+	                 (json_int_t)x->rejected, "envelope_from", admin_text(x->envelope),
+	                 "last_ms", (json_int_t)x->last * 1000, "reporter",
+	                 admin_text(x->reporter));
 }
 
 static void put_sources(struct sources *all, struct buf *rows)
@@ -400,10 +401,11 @@ static json_t *report_row(const struct dmarc_report *r, int64_t received)
 		failed += r->rows[i].dkim || r->rows[i].spf ? 0 : r->rows[i].count;
 	}
 	return json_pack("{s:o,s:o,s:I,s:I,s:I,s:I,s:s,s:o,s:I}", "domain", admin_text(r->domain),
-	                 "reporter", admin_text(r->organization), "begin", (json_int_t)r->begin,
-	                 "end", (json_int_t)r->end, "mails", (json_int_t)mails, "failed",
-	                 (json_int_t)failed, "policy", dmarc_policy_name(r->p), "id",
-	                 admin_text(r->id), "received", (json_int_t)received);
+	                 "reporter", admin_text(r->organization), "begin_ms",
+	                 (json_int_t)r->begin * 1000, "end_ms", (json_int_t)r->end * 1000, "mails",
+	                 (json_int_t)mails, "failed", (json_int_t)failed, "policy",
+	                 dmarc_policy_name(r->p), "id", admin_text(r->id), "received_ms",
+	                 (json_int_t)received);
 }
 
 enum result admin_dmarc(struct store *s, struct job *j, struct why *why)
