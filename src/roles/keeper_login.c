@@ -235,12 +235,11 @@ static bool is_good(struct keeper *k, const struct request *q)
  * again, or the first of an account where others log in rightly. */
 static bool tell_offence(struct keeper *k, struct request *q, struct bytes name)
 {
-	unsigned nth = nth_password(k, q, name);
+	/* Of a suspended account every password is wrong. */
+	unsigned nth = q->suspended ? 0 : nth_password(k, q, name);
 
-	if (!q->suspended)
-		role_offence(k->r, ++k->numbers ? k->numbers : ++k->numbers, 0, &q->ip,
-		             q->known ? BAN_WRONG_PASSWORD : BAN_UNKNOWN_USER, nth, BYTES("login"),
-		             name);
+	role_offence(k->r, ++k->numbers ? k->numbers : ++k->numbers, 0, &q->ip,
+	             q->known ? BAN_WRONG_PASSWORD : BAN_UNKNOWN_USER, nth, BYTES("login"), name);
 	return nth == 0 || (nth <= FREE_PASSWORDS && q->known && is_good(k, q));
 }
 

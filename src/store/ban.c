@@ -306,11 +306,13 @@ static enum result close_dead(struct store *s, struct job *j, struct why *why)
 	return OK;
 }
 
-void bans_login_failed(struct store *s)
+void bans_login_failed(struct store *s, struct bytes octets)
 {
+	struct ban_settings set = settings(s);
 	struct bans *b = s->bans;
+	struct ip ip;
 
-	if (!b || !s->config->ban_on)
+	if (!b || !set.on || !ip_of(octets, &ip) || ban_allowed(&set, &ip))
 		return;
 	b->failures++;
 	if (b->failures < DEAD_FAILURES || b->login_offences || b->dead_said)

@@ -11,8 +11,8 @@ void bans_done(struct store *s);
 void bans_tick(struct store *s);
 /* Somebody logged in rightly from here (16 octets). */
 void bans_good(struct store *s, struct bytes peer);
-/* A front said that a login failed: keeper must have said so, too. */
-void bans_login_failed(struct store *s);
+/* A front said that a login from this address (16 octets) failed: keeper must have said so, too. */
+void bans_login_failed(struct store *s, struct bytes ip);
 void bans_status(struct store *s, struct json_t *ret); /* adds its figures */
 
 enum result ban_apply(struct store *s, const struct change_ban *c);

@@ -126,10 +126,11 @@ enum result run_ledger(struct store *s, struct job *j, struct why *why)
 	const struct ask_ledger *a = &j->ask.ledger;
 
 	/* What became of a mail is told by the store alone: what a front says is about its sessions. */
-	if (a->reason < LEDGER_SENDER_REFUSED)
+	if (a->reason < LEDGER_SENDER_REFUSED ||
+	    (a->reason >= LEDGER_ESCROWED && a->reason <= LEDGER_JUDGED_DEFERRED))
 		return why_set(why, DENIED, "this is not for that process to say");
 	if (a->reason == LEDGER_LOGIN_FAILED)
-		bans_login_failed(s);
+		bans_login_failed(s, a->ip);
 	ledger_put(s, &(struct ledger_event){.reason = (enum ledger_reason)a->reason,
 	                                     .mail = a->mail,
 	                                     .session = j->ask.session,

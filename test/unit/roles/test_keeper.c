@@ -540,12 +540,14 @@ static void the_same_wrong_password_is_told_apart(void **state)
 	assert_int_equal(login(w, "nobody", "old")->result, DENIED);
 	assert_int_equal(w->offence_kind, BAN_UNKNOWN_USER);
 	assert_int_equal(w->offence_nth, 1);
-	/* A right password and a suspended account are no offence. */
+	/* A right password is no offence; of a suspended account it counts nothing. */
 	w->offences = 0;
 	assert_int_equal(login(w, "ken", "one")->result, OK);
+	assert_int_equal(w->offences, 0);
 	w->rows[0].suspended = true;
 	assert_int_equal(login(w, "ken", "one")->result, DENIED);
-	assert_int_equal(w->offences, 0);
+	assert_int_equal(w->offences, 1);
+	assert_int_equal(w->offence_nth, 0);
 }
 
 static void no_offences_where_bans_are_off(void **state)

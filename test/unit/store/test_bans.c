@@ -215,11 +215,17 @@ static void test_many_addresses_are_an_incident(void **state)
 static void test_dead_rules(void **state)
 {
 	struct rig r = rig_make(BAN_CONFIG, "");
+	struct ip stranger = at("192.0.2.1"), own = at("127.0.0.1");
 	struct ask a = {.kind = ASK_LEDGER};
 
 	(void)state;
 	rig_open(&r);
 	a.ledger.reason = LEDGER_LOGIN_FAILED;
+	/* Of the allowed keeper tells nothing. */
+	a.ledger.ip = bytes_of(own.octets, sizeof(own.octets));
+	for (int i = 0; i < 40; i++)
+		rig_ask(&r, ACCESS_PEER, a);
+	a.ledger.ip = bytes_of(stranger.octets, sizeof(stranger.octets));
 	for (int i = 0; i < 19; i++)
 		rig_ask(&r, ACCESS_PEER, a);
 	assert_false(shows(rig_admin(&r, ADMIN_INCIDENTS, "", 0), "logins"));
