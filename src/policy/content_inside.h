@@ -39,6 +39,7 @@ struct content {
 	/* what was read */
 	struct arena arena;
 	struct buf text, folded;
+	unsigned parts;
 	struct bytes folded_subject;
 	struct address *to; /* To and Cc, one list each */
 	struct address *cc;

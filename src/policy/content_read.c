@@ -14,6 +14,7 @@ enum {
 	SUBJECT_TOKENS = 120,
 	SHAPE_TOKENS = 60,
 	ID_MAX = 400,
+	PARTS_MAX = 100, /* looked into */
 };
 
 #define GTUBE "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
@@ -270,8 +271,10 @@ static void read_part(struct content *c, const struct mime_part *p)
 {
 	if (p->multipart)
 		return;
-	shape_of_part(c, p);
 	c->seen.attachments += is_attachment(p);
+	if (c->parts++ >= PARTS_MAX)
+		return;
+	shape_of_part(c, p);
 	if (bytes_equal(p->type, BYTES("text")) && buf_len(&c->text) < TEXT_MAX)
 		read_text(c, p);
 }

@@ -4,7 +4,7 @@
 #include "base/text.h"
 #include "policy/content_inside.h"
 
-enum { TAG_MAX = 4096, ENTITY_MAX = 10, HOST_MAX = 253, SHOWN_MAX = 200 };
+enum { TAG_MAX = 4096, ENTITY_MAX = 10, HOST_MAX = 253, URL_MAX = 1024, SHOWN_MAX = 200 };
 
 /* ---- hosts ---- */
 
@@ -49,6 +49,7 @@ struct bytes content_host(struct content *c, struct bytes url, bool *ret_user)
 	size_t end = 0, at;
 	struct ip ip;
 
+	host = bytes_first(host, URL_MAX);
 	while (end < host.len &&
 	       bytes_find_char(BYTES("/?#\\ \t\r\n\"'<>"), host.ptr[end]) == BYTES_NONE)
 		end++;

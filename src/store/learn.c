@@ -15,8 +15,11 @@ enum {
 	PATIENCE_MS = 300,
 	RETRY_MS = 10 * 1000,
 	CHECKPOINT_PAGES = 4000,
-	PRUNE_EVERY_MS = 60 * 60 * 1000,
+	PRUNE_EVERY_MS = 60 * 1000,
 	PRUNE_ROWS = 2000, /* at once */
+	SLICES = 1024,
+	ONCE_DAYS = 120, /* a word that was seen once */
+	KEPT_DAYS = 400, /* of anything else that was not seen again */
 	TOKENS_OCTETS = 8 * 1000,
 };
 
@@ -308,53 +311,55 @@ static uint64_t octets_used(struct db *db)
 
 static void forget_judged(struct db *db, int64_t before)
 {
-	struct db_query *q = db_query(db, "DELETE FROM judged WHERE judgement IN"
-	                                  " (SELECT judgement FROM judged WHERE at<? LIMIT ?)");
+	struct db_query *q = db_query(
+	        db, "DELETE FROM judged WHERE judgement IN"
+	            " (SELECT judgement FROM judged WHERE at<? ORDER BY at LIMIT ?)");
 
 	db_bind(q, "iu", before, (uint64_t)PRUNE_ROWS);
 	db_execute(q);
 }
 
-/* The at of the oldest PRUNE_ROWS: where they end. */
-static int64_t oldest_end(struct db *db)
+/* Numbers of mails and of judgements both grow with time: the oldest rows come first. */
+static void forget_mails(struct db *db)
 {
-	struct db_query *q = db_query(db, "SELECT at FROM judged ORDER BY at LIMIT 1 OFFSET ?");
-	int64_t at;
+	struct db_query *q = db_query(
+	        db, "DELETE FROM mail WHERE judgement<(SELECT MIN(judgement) FROM judged)"
+	            " AND mail IN (SELECT mail FROM mail ORDER BY mail LIMIT ?)");
 
 	db_bind(q, "u", (uint64_t)PRUNE_ROWS);
-	at = db_next(q) ? db_i64(q, 0) : 0;
-	db_end(q);
-	return at;
+	db_execute(q);
 }
 
-/* Limit: mail rows whose judgement is gone, and once-seen words, go in one statement each hour. */
+/* The keys are hashes, spread evenly: one slice of each table a time, all of it in SLICES times. */
+static void forget_slice(struct learn *l, time_ms now)
+{
+	static const char *const tables[] = {
+	        "DELETE FROM token WHERE token>=? AND token<? AND bad+good<2 AND day*86400000<?",
+	        "DELETE FROM sent WHERE key>=? AND key<? AND at<?",
+	        "DELETE FROM way WHERE key>=? AND key<? AND last<?",
+	        "DELETE FROM reputation WHERE key>=? AND key<? AND last<?",
+	};
+	uint64_t width = (uint64_t)INT64_MAX / SLICES + 1, from = l->slice * width;
+	uint64_t to = l->slice + 1 == SLICES ? INT64_MAX : from + width;
+
+	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
+		struct db_query *q = db_query(l->db, tables[i]);
+
+		db_bind(q, "uui", from, to, now - (i == 0 ? ONCE_DAYS : KEPT_DAYS) * DAY_MS);
+		db_execute(q);
+	}
+	l->slice = (l->slice + 1) % SLICES;
+}
+
+/* A little of it each minute, so that no HISTORY waits for long. */
 static void prune(struct learn *l, int64_t keep_ms, uint64_t size, time_ms now)
 {
-	struct db_query *q;
-
 	db_begin(l->db);
 	forget_judged(l->db, now - keep_ms);
 	if (octets_used(l->db) > size)
-		forget_judged(l->db, oldest_end(l->db));
-	q = db_query(l->db,
-	             "DELETE FROM mail WHERE mail IN (SELECT mail FROM mail WHERE judgement NOT IN"
-	             " (SELECT judgement FROM judged) LIMIT ?)");
-	db_bind(q, "u", (uint64_t)PRUNE_ROWS);
-	db_execute(q);
-	q = db_query(l->db,
-	             "DELETE FROM token WHERE bad+good<2 AND day<? AND token IN (SELECT token FROM"
-	             " token LIMIT 100000)");
-	db_bind(q, "i", (int64_t)(now / DAY_MS - 120));
-	db_execute(q);
-	q = db_query(l->db, "DELETE FROM sent WHERE at<?");
-	db_bind(q, "i", now - 400 * DAY_MS);
-	db_execute(q);
-	q = db_query(l->db, "DELETE FROM way WHERE last<?");
-	db_bind(q, "i", now - 400 * DAY_MS);
-	db_execute(q);
-	q = db_query(l->db, "DELETE FROM reputation WHERE last<?");
-	db_bind(q, "i", now - 400 * DAY_MS);
-	db_execute(q);
+		forget_judged(l->db, INT64_MAX);
+	forget_mails(l->db);
+	forget_slice(l, now);
 	if (db_commit(l->db, NULL) != OK)
 		db_rollback(l->db);
 	l->pruned = now;

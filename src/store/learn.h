@@ -40,6 +40,7 @@ struct learn {
 	struct buf writing;
 	struct db *db;
 	time_ms pruned;
+	uint64_t slice; /* of the tables: the next to be pruned */
 };
 
 uint64_t learn_key(char what, struct bytes text); /* below 2^63; ASCII letters folded */

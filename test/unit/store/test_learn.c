@@ -293,6 +293,32 @@ static void a_release_from_escrow_teaches(void **state)
 	world_done(&w);
 }
 
+/* The words are kept for judge.learn-keep: what is moved later teaches nothing any more. */
+static void old_words_are_forgotten(void **state)
+{
+	struct world w = world_make("judge { learn-keep 10d }\n");
+	struct letter l = {.from = "a@remote.test", .domain = "remote.test", .words = 3};
+	struct letter other = {.from = "b@remote.test", .domain = "remote.test", .words = 3};
+
+	mail(&w, &l);
+	settle(&w.r);
+	w.r.now += 11 * DAY;
+	assert_int_equal(rig_mail(&w.r, "Subject: y\r\n\r\ny\r\n", "ken@example.test", NULL), OK);
+	judge(&w, &other);
+	settle(&w.r);
+	rig_login(&w.r, w.ken);
+	struct ask a = rig_mine(&w.r, ASK_COPY);
+	a.copy.mailbox = rig_status(&w.r, "INBOX").mailbox;
+	a.copy.set = rig_range(&w.r, 1, 1);
+	a.copy.name = BYTES("Junk");
+	a.copy.move = 1;
+	assert_int_equal(rig_ask(&w.r, ACCESS_PEER, a).result, OK);
+	assert_int_equal(history(&w, &l).bad_total, 0);
+	/* what was counted stays */
+	assert_true(history(&w, &l).known & HISTORY_SEEN_ADDRESS);
+	world_done(&w);
+}
+
 static void learning_can_be_off(void **state)
 {
 	struct world w = world_make("judge { learn off }\n");
@@ -507,6 +533,7 @@ int main(void)
 	        cmocka_unit_test(moves_into_junk_teach),
 	        cmocka_unit_test(what_the_checks_junked_wrongly),
 	        cmocka_unit_test(a_release_from_escrow_teaches),
+	        cmocka_unit_test(old_words_are_forgotten),
 	        cmocka_unit_test(learning_can_be_off),
 	        cmocka_unit_test(written_to_and_replies),
 	        cmocka_unit_test(goodness_takes_time),
