@@ -3,9 +3,11 @@
  *
  *	every minute     WATCH_TICK: the store tells again what is open, and looks for channels that do not get through and for mail
  *	                 that no longer comes
- *	watch.tests      each list's test entries (roles/watch_lists.h) */
+ *	watch.tests      each list's test entries (roles/watch_lists.h)
+ *	watch.drift      what the DNS says of us (roles/watch_drift.h) */
 #include "base/memory.h"
 #include "roles/role.h"
+#include "roles/watch_drift.h"
 #include "roles/watch_lists.h"
 
 enum { TICK_MS = 60 * 1000, FIRST_TICK_MS = 5000 };
@@ -14,6 +16,7 @@ struct watch {
 	struct role_context *role;
 	struct loop_timer *timer;
 	struct watch_lists *lists;
+	struct watch_drift *drift;
 };
 
 static void on_tick(void *context)
@@ -38,6 +41,7 @@ static enum result watch_start(struct role_context *r, struct why *why)
 	w->timer = loop_timer_new(r->loop, on_tick, w);
 	loop_timer_set(w->timer, FIRST_TICK_MS);
 	w->lists = watch_lists_new(r);
+	w->drift = watch_drift_new(r);
 	return OK;
 }
 
@@ -46,7 +50,7 @@ static void watch_answer(struct role_context *r, struct channel *c, const struct
 	struct watch *w = r->self;
 
 	(void)c;
-	(void)watch_lists_answer(w->lists, a);
+	(void)(watch_lists_answer(w->lists, a) || watch_drift_answer(w->drift, a));
 }
 
 static void watch_config(struct role_context *r)

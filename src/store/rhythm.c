@@ -159,6 +159,16 @@ static void write_all_down(struct store *s, struct job *j)
 	buf_done(&gone);
 }
 
+/* Written down in this very job: the index does not know it yet. */
+static bool is_fresh(const struct job *j, struct bytes key)
+{
+	for (size_t i = 0; i < j->change_count; i++)
+		if (j->changes[i].kind == CHANGE_RHYTHM &&
+		    bytes_equal(j->changes[i].rhythm.key, key))
+			return true;
+	return false;
+}
+
 /* ---- what does not come ---- */
 
 static void span(char out[32], int64_t minutes)
@@ -217,6 +227,8 @@ static void miss(struct store *s, struct job *j)
 
 	db_bind(q, "iu", j->now, (uint64_t)RAISE_MOST);
 	while (count < RAISE_MOST && db_next(q)) {
+		if (is_fresh(j, db_bytes(q, 0)))
+			continue;
 		late[count].key = arena_copy(&j->arena, db_bytes(q, 0));
 		silence_unpack(db_bytes(q, 1), &late[count++].rhythm);
 	}
@@ -244,7 +256,7 @@ static void forget_idle(struct store *s, struct job *j)
 	while (db_next(q)) {
 		struct bytes key = arena_copy(&j->arena, db_bytes(q, 0));
 
-		if (!map_get(&s->rhythms, key))
+		if (!map_get(&s->rhythms, key) && !is_fresh(j, key))
 			job_change(j, CHANGE_RHYTHM_GONE)->rhythm_gone.key = key;
 	}
 }
