@@ -10,6 +10,8 @@
 #include "policy/lookalike.h"
 #include "policy/scam.h"
 
+enum { SCAM_TEXT = 16 * 1024 /* such letters are short */ };
+
 struct check {
 	const struct content *c;
 	const struct content_seen *seen;
@@ -368,7 +370,8 @@ static void read_recipients(struct check *k, struct scam_facts *f)
 static void check_scam(struct check *k)
 {
 	const struct content_seen *s = k->seen;
-	struct bytes text = buf_bytes(&k->c->folded), subject = k->c->folded_subject;
+	struct bytes text = bytes_first(buf_bytes(&k->c->folded), SCAM_TEXT);
+	struct bytes subject = k->c->folded_subject;
 	struct bytes reply = domain_of(s->reply_to);
 	struct scam_facts f = {
 	        .first_contact = !knows(k, HISTORY_SEEN_ADDRESS | HISTORY_WRITTEN_TO_BY_ANY |
