@@ -188,7 +188,7 @@ static struct bytes checks_of(struct job *j, struct bytes evidence)
 	struct bytes ret;
 
 	while (evidence_take(&w, &e)) {
-		if (e.says != EVIDENCE_BAD || e.check.len == 0 ||
+		if (e.says != EVIDENCE_BAD || e.check.len == 0 || e.check.len > EVIDENCE_CHECK ||
 		    bytes_find_char(e.check, ' ') != BYTES_NONE)
 			continue;
 		if (buf_len(&out))

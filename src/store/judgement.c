@@ -126,7 +126,7 @@ static void forget(struct store *s, uint64_t number)
 
 /* ---- in words ---- */
 
-enum { WORDS_OF_CHECK = 160 };
+enum { WORDS_OF_CHECK = 160, WORDS_MAX = 1400 };
 
 static int by_weight(const void *a, const void *b)
 {
@@ -136,14 +136,36 @@ static int by_weight(const void *a, const void *b)
 	return weight ? weight : (int)y->wants - (int)x->wants;
 }
 
-/* Quotes and control characters would end the word. */
+/* Quotes and control characters would end the word; what is not UTF-8 would hide the whole event. */
 static void quoted(struct buf *out, struct bytes text)
 {
-	for (size_t i = 0; i < text.len && i < WORDS_OF_CHECK; i++)
-		buf_append_char(out, text.ptr[i] == '"'                 ? '\''
-		                     : (unsigned char)text.ptr[i] < ' ' ? ' '
-		                     : text.ptr[i] == 0x7f              ? ' '
-		                                                        : text.ptr[i]);
+	size_t start = buf_len(out);
+
+	while (text.len && buf_len(out) - start < WORDS_OF_CHECK) {
+		uint32_t code;
+		int n = text_utf8_next(text, &code);
+		size_t len = n > 0 ? (size_t)n : 1;
+
+		if (n <= 0)
+			buf_append_char(out, '?');
+		else if (code == '"')
+			buf_append_char(out, '\'');
+		else if (code < ' ' || code == 0x7f)
+			buf_append_char(out, ' ');
+		else
+			buf_append(out, bytes_first(text, len));
+		text = bytes_skip(text, len);
+	}
+}
+
+static void named(struct buf *out, struct bytes check)
+{
+	for (size_t i = 0; i < check.len && i < EVIDENCE_CHECK; i++) {
+		char c = check.ptr[i];
+
+		buf_append_char(out,
+		                text_is_alnum(c) || c == '.' || c == '-' || c == '_' ? c : '?');
+	}
 }
 
 static void points(struct buf *out, int hundredths)
@@ -168,10 +190,10 @@ struct bytes judgement_words(struct arena *arena, const struct judgement *j)
 	points(&out, (int)j->score - 30000);
 	if (j->known)
 		buf_printf(&out, " known=%u", j->known);
-	for (size_t i = 0; i < count && buf_len(&out) < 1600; i++) {
-		buf_printf(&out, " %.*s=\"%s ",
-		           BYTES_ARG(bytes_first(list[i].check, EVIDENCE_CHECK)),
-		           evidence_says_name(list[i].says));
+	for (size_t i = 0; i < count && buf_len(&out) < WORDS_MAX; i++) {
+		buf_append_char(&out, ' ');
+		named(&out, list[i].check);
+		buf_printf(&out, "=\"%s ", evidence_says_name(list[i].says));
 		points(&out, list[i].points);
 		buf_append_char(&out, list[i].text.len ? ' ' : '"');
 		if (list[i].text.len) {

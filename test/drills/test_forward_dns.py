@@ -3,7 +3,9 @@ silently.
 
 Here reverse DNS is evidence and never alone: mails lost 0, refused 0; the operator sees the provider's hosts as one row of
 `hikyaku senders`, with a notice to its postmaster that is ready to send."""
+import json
 import smtplib
+import time
 
 import pytest
 from instance import wait_for
@@ -49,3 +51,28 @@ def test_somebody_our_users_wrote_to_is_known(world):
         c.sendmail("ken@example.test", ["mother@isp.test"], "From: ken@example.test\r\nSubject: hi\r\n\r\nhello\r\n")
     assert send(h, "mother@isp.test", "an-answer", 3) == {}
     assert find(h, "an-answer", seconds=30)
+
+
+def test_the_operator_is_told_of_those_whom_our_users_know(world):
+    """Nothing is lost here, but others refuse such mail: an incident, with the letter to the provider."""
+    h = world
+    with smtplib.SMTP("127.0.0.1", h.port("submission"), timeout=30) as c:
+        c.login("ken@example.test", PASSWORD)
+        c.sendmail("ken@example.test", ["mother@isp.test"], "From: ken@example.test\r\nSubject: hi\r\n\r\nhello\r\n")
+    began = time.monotonic()
+    for host in range(1, 4):
+        assert send(h, "mother@isp.test", f"told-{host}", host) == {}
+
+    def incident():
+        rows = [json.loads(line) for line in h.cli("incidents", "--json").stdout.splitlines()]
+        return next((row for row in rows if row["kind"] == "senders" and row["key"] == "isp.test"), None)
+
+    row = wait_for(incident, 60)
+    assert row and time.monotonic() - began < 60, h.cli("incidents").stdout
+    english = h.cli("incidents", "show", str(row["id"]), "--lang=en").stdout
+    assert "senders isp.test" in english and "PTR" in english and "isp.test" in english.splitlines()[0], english
+    assert "逆引き" in h.cli("incidents", "show", str(row["id"]), "--lang=ja").stdout
+    letter = wait_for(lambda: h.cli("senders", "isp.test", check=False).stdout if "isp.test" in h.cli("senders").stdout else "", 10)
+    assert "To: postmaster@isp.test" in letter and "PTR" in letter
+    for host in range(1, 4):
+        assert find(h, f"told-{host}", seconds=30)

@@ -161,8 +161,9 @@ static void event(struct rig *r, unsigned reason, const char *sender, const char
 static void test_rights(void **state)
 {
 	static const uint16_t stores[] = {
-	        LEDGER_NONE,    LEDGER_ACCEPTED,        LEDGER_CARRIED,
-	        LEDGER_REMOVED, LEDGER_INCIDENT_CLOSED, LEDGER_SENDING_HELD};
+	        LEDGER_NONE,     LEDGER_ACCEPTED,        LEDGER_CARRIED,
+	        LEDGER_REMOVED,  LEDGER_INCIDENT_CLOSED, LEDGER_SENDING_HELD,
+	        LEDGER_ESCROWED, LEDGER_ESCROW_RELEASED, LEDGER_JUDGED_REFUSED};
 	struct rig r = rig_make("", "");
 
 	(void)state;
