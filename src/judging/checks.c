@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "base/wire.h"
+#include "policy/greeting.h"
 #include "policy/lookalike.h"
 
 enum { DMARC_OBEY }; /* of judge.dmarc's words */
@@ -72,8 +73,9 @@ static bool run_dmarc(struct judging *j)
 /* All of them, though one be missing a fact: what can be asked is asked at once. */
 bool checks_run(struct judging *j, bool whole)
 {
-	bool envelope = run_spf(j) & run_iprev(j);
+	bool envelope = run_spf(j);
 
+	envelope &= run_iprev(j);
 	if (!whole) {
 		(void)lists_run(j, false);
 		dkim_verifier_need(j->dkim, j->facts);
@@ -257,6 +259,15 @@ static void weigh_iprev(struct judging *j)
 	}
 }
 
+static void weigh_greeting(struct judging *j)
+{
+	struct bytes name = j->iprev.result == IPREV_PASS ? j->iprev.name : (struct bytes){0};
+	struct evidence e;
+
+	if (greeting_evidence(buf_bytes(&j->helo), &j->ip, name, j->options->config, &j->arena, &e))
+		checks_add(j, &e);
+}
+
 static void weigh_arc(struct judging *j)
 {
 	if (j->arc.result != ARC_NONE)
@@ -301,6 +312,7 @@ void checks_weigh(struct judging *j, const struct answer_history *h)
 	weigh_dmarc(j);
 	weigh_arc(j);
 	weigh_iprev(j);
+	weigh_greeting(j);
 	lists_weigh(j);
 	weigh_content(j, h);
 	thresholds = thresholds_of(j, &count);
