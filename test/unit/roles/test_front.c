@@ -217,8 +217,8 @@ static struct engine *engine_new(const void *options, const struct engine_peer *
 }
 
 static const struct front_protocol protocols[] = {
-        {CONFIG_IMAP, false, "busy\r\n", options_new, engine_new, "banned\r\n"},
-        {CONFIG_IMAPS, true, "busy\r\n", options_new, engine_new, "banned\r\n"},
+        {CONFIG_IMAP, false, "busy\r\n", options_new, engine_new, "banned\r\n", NULL},
+        {CONFIG_IMAPS, true, "busy\r\n", options_new, engine_new, "banned\r\n", NULL},
 };
 
 /* ---- the world ---- */
