@@ -211,7 +211,9 @@ static const struct cli_command commands[] = {
          "judge one thing on stdin, one result a line\ncheck mime: a message as a JSON tree; check "
          "charset NAME: octets to UTF-8; check bounce: whom a message says was not reached, and "
          "whether for good; check dkim, check arc: what a message's signatures are worth (--dns "
-         "ADDR[:PORT]).",
+         "ADDR[:PORT]);\ncheck spf --ip --helo --from: may that address send for it; check dmarc: what "
+         "From's domain wants; check report: a DMARC report, packed or in a message; check ban "
+         "SERVICE: whom log lines accuse.",
          cli_check},
         {"sweep", NULL, "", 0, 0, FOLDER, "", "give back the space of deleted mail now", cli_sweep},
         {"image", NULL, "", 0, 0, FOLDER, "", "write an image of the index into the log now",
