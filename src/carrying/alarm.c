@@ -13,6 +13,7 @@
 
 enum {
 	ASKS = 4,
+	FACTS_MAX_TOLD = 3000,
 	REPLY_MAX = 64 * 1024, /* of what is answered nothing is read */
 };
 
@@ -272,6 +273,15 @@ static void take_posted(struct alarming *t, const struct answer *a)
 
 /* ---- what comes next ---- */
 
+/* Whole lines of them: what is made of them, some copies and texts, must fit into a message to keeper. */
+static struct bytes short_facts(struct bytes facts)
+{
+	struct bytes first = bytes_first(facts, FACTS_MAX_TOLD);
+	size_t end = bytes_find_last(first, '\n');
+
+	return first.len == facts.len ? facts : bytes_first(first, end == BYTES_NONE ? 0 : end + 1);
+}
+
 static void take_alarm(struct alarming *t, const struct answer *answer)
 {
 	const struct answer_alarm *a = &answer->alarm;
@@ -286,7 +296,7 @@ static void take_alarm(struct alarming *t, const struct answer *answer)
 	                          .incident = a->incident,
 	                          .kind = a->kind,
 	                          .key = arena_copy(&t->arena, a->key),
-	                          .facts = arena_copy(&t->arena, a->facts),
+	                          .facts = arena_copy(&t->arena, short_facts(a->facts)),
 	                          .since = a->since,
 	                          .last = a->last,
 	                          .until = a->until,

@@ -25,6 +25,7 @@ static const struct word words[] = {
         {"bans", "締め出し"},
         {"blind_ms", "途絶"},
         {"carry", "転送待ち"},
+        {"channel", "経路"},
         {"check", "チェック"},
         {"count", "件数"},
         {"covered_percent", "有効%"},
@@ -40,6 +41,7 @@ static const struct word words[] = {
         {"due_ms", "次回"},
         {"end_ms", "終了"},
         {"envelope_from", "エンベロープ差出人"},
+        {"event", "出来事"},
         {"expires_ms", "期限"},
         {"failed", "失敗"},
         {"false_hits_day", "誤判定/日"},
@@ -51,6 +53,7 @@ static const struct word words[] = {
         {"id", "番号"},
         {"incident", "インシデント"},
         {"incidents", "インシデント"},
+        {"key", "対象"},
         {"kind", "種類"},
         {"landlock", "Landlock"},
         {"last_ms", "最終"},
@@ -100,6 +103,7 @@ static const struct word words[] = {
         {"state", "状態"},
         {"status", "状態コード"},
         {"suspended", "停止"},
+        {"target", "送り先"},
         {"targets", "転送先"},
         {"task", "作業"},
         {"tested_ms", "試験"},
@@ -110,6 +114,7 @@ static const struct word words[] = {
         {"until_ms", "解決"},
         {"used", "使用量"},
         {"value", "値"},
+        {"way", "方法"},
 };
 
 static bool is_moment(const char *key)

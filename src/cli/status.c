@@ -216,22 +216,37 @@ static void put_roles(struct bytes rows, struct buf *ready, struct buf *other, s
 	}
 }
 
-static void print_line(const char *head, struct bytes text)
+/* Heads: up to four characters that take two columns each. */
+static const char *const heads[][2] = {
+        {"trouble", "異常    "}, {"ready", "稼働中  "}, {"walls", "壁      "},
+        {"dns", "DNS     "},     {"mail", "メール  "},  {"queue", "配送待ち"},
+        {"disk", "ディスク"},    {"also", "その他  "},  {"alarms", "通知    "},
+};
+
+static void print_line(const struct cli *c, const char *head, struct bytes text)
 {
-	printf("%-8s", head);
-	print_fitting(bytes_trim(text), WIDTH - 8);
+	const char *japanese = NULL;
+
+	for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++)
+		if (strcmp(heads[i][0], head) == 0)
+			japanese = heads[i][1];
+	if (japanese && cli_speaks_japanese(c))
+		printf("%s ", japanese);
+	else
+		printf("%-8s ", head);
+	print_fitting(bytes_trim(text), WIDTH - 9);
 }
 
-static void print_roles(const struct state *s)
+static void print_roles(const struct cli *c, const struct state *s)
 {
 	struct buf ready = {0}, other = {0}, walls = {0};
 
 	put_roles(s->roles, &ready, &other, &walls);
 	if (buf_len(&other))
-		print_line("trouble", buf_bytes(&other));
-	print_line("ready", buf_bytes(&ready));
+		print_line(c, "trouble", buf_bytes(&other));
+	print_line(c, "ready", buf_bytes(&ready));
 	if (buf_len(&walls))
-		print_line("walls", buf_bytes(&walls));
+		print_line(c, "walls", buf_bytes(&walls));
 	buf_done(&ready);
 	buf_done(&other);
 	buf_done(&walls);
@@ -251,7 +266,7 @@ static void put_size(struct buf *out, long long octets)
 }
 
 /* What others add to the figures is shown without asking them. */
-static void print_others(const json_t *row)
+static void print_others(const struct cli *c, const json_t *row)
 {
 	static const char *const shown[] = {"accounts",   "mailboxes",    "queue_ready",
 	                                    "queue_held", "queue_carry",  "queue_parked",
@@ -273,11 +288,11 @@ static void print_others(const json_t *row)
 			           json_integer_value(value));
 	}
 	if (buf_len(&line))
-		print_line("also", buf_bytes(&line));
+		print_line(c, "also", buf_bytes(&line));
 	buf_done(&line);
 }
 
-static void print_figures(const struct state *s)
+static void print_figures(const struct cli *c, const struct state *s)
 {
 	struct bytes rows = s->figures;
 	json_t *row = next_row(&rows);
@@ -285,28 +300,33 @@ static void print_figures(const struct state *s)
 
 	if (!row)
 		return;
-	buf_printf(&line, "%lld accounts, %lld mailboxes", number_at(row, "accounts"),
-	           number_at(row, "mailboxes"));
-	print_line("mail", buf_bytes(&line));
+	buf_printf(&line,
+	           cli_speaks_japanese(c) ? "アカウント %lld、メールボックス %lld"
+	                                  : "%lld accounts, %lld mailboxes",
+	           number_at(row, "accounts"), number_at(row, "mailboxes"));
+	print_line(c, "mail", buf_bytes(&line));
 	buf_clear(&line);
-	buf_printf(&line, "%lld to sort, %lld to carry, %lld held, %lld parked",
+	buf_printf(&line,
+	           cli_speaks_japanese(c) ? "仕分け %lld、転送 %lld、保留 %lld、宛先保留 %lld"
+	                                  : "%lld to sort, %lld to carry, %lld held, %lld parked",
 	           number_at(row, "queue_ready"), number_at(row, "queue_carry"),
 	           number_at(row, "queue_held"), number_at(row, "queue_parked"));
-	print_line("queue", buf_bytes(&line));
+	print_line(c, "queue", buf_bytes(&line));
 	buf_clear(&line);
-	buf_append_text(&line, "log ");
+	buf_append_text(&line, cli_speaks_japanese(c) ? "ログ " : "log ");
 	put_size(&line, number_at(row, "log_octets"));
-	buf_append_text(&line, ", free ");
+	buf_append_text(&line, cli_speaks_japanese(c) ? "、空き " : ", free ");
 	put_size(&line, number_at(row, "space_octets"));
 	if (json_is_true(json_object_get(row, "disk_full")))
-		buf_append_text(&line, ": THE DISK IS FULL");
-	print_line("disk", buf_bytes(&line));
-	print_others(row);
+		buf_append_text(&line,
+		                cli_speaks_japanese(c) ? "、ディスク満杯" : ": THE DISK IS FULL");
+	print_line(c, "disk", buf_bytes(&line));
+	print_others(c, row);
 	buf_done(&line);
 	json_decref(row);
 }
 
-static void print_dns(const struct state *s)
+static void print_dns(const struct cli *c, const struct state *s)
 {
 	struct bytes rows = s->dns;
 	json_t *row = next_row(&rows);
@@ -316,20 +336,23 @@ static void print_dns(const struct state *s)
 		return;
 	buf_printf(&line, "%.*s: %.*s", BYTES_ARG(text_at(row, "dns")),
 	           BYTES_ARG(text_at(row, "reason")));
-	print_line("dns", buf_bytes(&line));
+	print_line(c, "dns", buf_bytes(&line));
 	buf_done(&line);
 	json_decref(row);
 }
 
-static void print_alarms(const struct state *s)
+static void print_alarms(const struct cli *c, const struct state *s)
 {
 	size_t waiting = count_rows(s->alarms);
 	struct buf line = {0};
 
 	if (waiting == 0)
 		return;
-	buf_printf(&line, "%zu wait for their channel: hikyaku alarms list", waiting);
-	print_line("alarms", buf_bytes(&line));
+	buf_printf(&line,
+	           cli_speaks_japanese(c) ? "%zu 件が届いていません: hikyaku -C %s alarms list"
+	                                  : "%zu wait for their channel: hikyaku -C %s alarms list",
+	           waiting, c->directory);
+	print_line(c, "alarms", buf_bytes(&line));
 	buf_done(&line);
 }
 
@@ -337,10 +360,10 @@ static void print_screen(const struct cli *c, const struct state *s)
 {
 	print_incidents(c, s->incidents);
 	putchar('\n');
-	print_roles(s);
-	print_dns(s);
-	print_figures(s);
-	print_alarms(s);
+	print_roles(c, s);
+	print_dns(c, s);
+	print_figures(c, s);
+	print_alarms(c, s);
 }
 
 int cli_status(struct cli *c)

@@ -231,9 +231,9 @@ static struct bytes list_part(struct bytes local)
 
 static bool is_job(struct bytes local)
 {
-	static const char *const names[] = {"root",   "cron",     "crontab",  "backup",  "logcheck",
-	                                    "daemon", "logwatch", "www-data", "anacron", "admin",
-	                                    "nobody", "operator", "monitor",  "smartd"};
+	static const char *const names[] = {"root",     "cron",   "crontab",  "backup",
+	                                    "logcheck", "daemon", "logwatch", "www-data",
+	                                    "anacron",  "nobody", "monitor",  "smartd"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 		if (bytes_equal_nocase(local, bytes_of_text(names[i])))

@@ -55,7 +55,8 @@ def read_name(packet, at):
 
 
 class ScriptedDns:
-    def __init__(self, zone, host="127.0.0.1", port=0):
+    def __init__(self, zone, host="127.0.0.1", port=0, ttl=60):
+        self.ttl = ttl
         self.zone = {k.lower().rstrip("."): v for k, v in zone.items()}
         self.asked = []
         self.host, self.wanted = host, port
@@ -90,7 +91,7 @@ class ScriptedDns:
             return None
         question, owner, body = packet[12:at + 4], name, b""
         for k, data in said[1]:
-            body += wire_name(owner) + struct.pack(">HHIH", TYPES[k], 1, 60, len(data)) + data
+            body += wire_name(owner) + struct.pack(">HHIH", TYPES[k], 1, self.ttl, len(data)) + data
             if k == "CNAME":
                 owner = self.zone_name(data)
         cut = 12 + len(question) + len(body) > room

@@ -198,6 +198,28 @@ def test_a_command_and_a_mail(ca, fresh, tmp_path):
     assert "対応は不要です" in message.get_content()
 
 
+def test_what_the_dns_said_rightly_and_no_longer_says(fresh):
+    zone = {"example.test": {"MX": [(10, "mx.example.test")], "TXT": ["v=spf1 mx -all"]},
+            "_dmarc.example.test": {"TXT": ["v=DMARC1; p=none"]},
+            "mx.example.test": {"A": ["192.0.2.1"]}, "1.2.0.192.in-addr.arpa": {"PTR": ["mx.example.test"]}}
+    with ScriptedDns(zone, ttl=1) as dns:
+        h = fresh(settings=f"""
+resolver {{ stub example.test=127.0.0.1@{dns.port} 2.0.192.in-addr.arpa=127.0.0.1@{dns.port}  dnssec off  timeout 2s }}
+watch {{ drift 1s }}
+""")
+        assert wait_for(lambda: len([x for x in dns.asked if x[1] == "PTR"]) >= 2, 20), dns.asked
+        time.sleep(2)
+        assert "drift" not in h.cli("incidents").stdout, h.cli("incidents", "show", "1").stdout
+        del dns.zone["1.2.0.192.in-addr.arpa"]
+        begin = time.monotonic()
+        assert wait_for(lambda: "drift" in h.cli("incidents").stdout, 20), h.log_text()[-1500:]
+        print("seconds from the change to the incident, with drift 1s and TTL 1:", round(time.monotonic() - begin, 1))
+        row = json.loads(h.cli("incidents", "--json").stdout)
+        assert row["key"] == "example.test" and "ptr-missing" in row["facts"], row
+        dns.zone["1.2.0.192.in-addr.arpa"] = {"PTR": ["mx.example.test"]}
+        assert wait_for(lambda: "drift" not in h.cli("incidents").stdout, 20)
+
+
 def test_metrics_of_a_server_that_does_not_run(fresh):
     h = fresh()
     h.stop()
