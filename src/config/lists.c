@@ -351,8 +351,10 @@ enum result lists_parse(struct config *c, struct syntax *x, const struct stateme
 	if ((k = find_known(open->values[0])))
 		begin_known(&l, k);
 	l.name = arena_copy(&c->arena, open->values[0]);
-	if ((r = parse_lines(c, x, &l, open->line, &key, why)) != OK ||
-	    (r = finish(c, &l, k, key, open->line, why)) != OK)
+	r = parse_lines(c, x, &l, open->line, &key, why);
+	if (r == OK)
+		r = finish(c, &l, k, key, open->line, why);
+	if (r != OK)
 		return r;
 	if (l.points > POINTS_MAX)
 		l.points = l.kind == CONFIG_LIST_ALLOW ? 200 : 400;

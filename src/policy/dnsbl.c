@@ -35,6 +35,7 @@ bool dnsbl_is_of_ip(const struct dnsbl_list *l)
 struct reply {
 	enum dnsbl_result result;
 	bool foreign; /* of ERROR: an answer, but none that a list gives */
+	bool unknown; /* of ERROR: an answer as lists give it, but none of its codes */
 	unsigned percent;
 	struct bytes text; /* codes, or why */
 };
@@ -112,6 +113,7 @@ static void judge_octets(const struct config_list *l, const uint8_t o[4], struct
 		        o[0], o[1], o[2], o[3]);
 	} else if (r->result == DNSBL_NOT_LISTED) {
 		r->result = DNSBL_ERROR;
+		r->unknown = true;
 		r->text = arena_printf(arena, "answered %u.%u.%u.%u, which is none of its codes",
 		                       o[0], o[1], o[2], o[3]);
 	}
@@ -361,6 +363,12 @@ const char *dnsbl_state_name(enum dnsbl_state s)
 	return s < DNSBL_STATES ? names[s] : "unknown";
 }
 
+/* Test entries may have a code of their own. */
+static bool is_there(const struct reply *r)
+{
+	return r->result == DNSBL_LISTED || (r->result == DNSBL_ERROR && r->unknown && !r->foreign);
+}
+
 static enum dnsbl_state state_of(const struct reply *must, const struct reply *must_not)
 {
 	const struct reply *both[] = {must, must_not};
@@ -369,11 +377,11 @@ static enum dnsbl_state state_of(const struct reply *must, const struct reply *m
 		if (both[i]->result == DNSBL_REFUSED)
 			return DNSBL_REFUSES_US;
 	for (size_t i = 0; i < 2; i++)
-		if (both[i]->result == DNSBL_ERROR)
+		if (both[i]->result == DNSBL_ERROR && !is_there(both[i]))
 			return both[i]->foreign ? DNSBL_PARKED : DNSBL_SILENT;
-	if (must_not->result == DNSBL_LISTED)
+	if (is_there(must_not))
 		return DNSBL_LISTS_EVERYTHING;
-	return must->result == DNSBL_LISTED ? DNSBL_WELL : DNSBL_LISTS_NOTHING;
+	return is_there(must) ? DNSBL_WELL : DNSBL_LISTS_NOTHING;
 }
 
 static struct bytes reply_text(const struct reply *r)

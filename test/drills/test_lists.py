@@ -31,12 +31,14 @@ class World:
         self.zones.zone("5.0.127.in-addr.arpa", "1 PTR mail.good.test.")
         self.zones.zone("bl.test", "")
         self.zones.ports["bl.test"] = self.list.port
-        self.zones.start()
         self.h = Instance(folder / "h", settings="judge { trust 127.0.0.1/32 }\nwatch { tests 10s }\n" + LIST +
                           self.zones.settings(timeout="2s"))
+        self.sent, self.stood = [], None
+
+    def begin(self):
+        self.zones.start()
         self.h.setup().start()
         self.h.account("ken", PASSWORD)
-        self.sent, self.stood = [], None
 
     def mail(self, sender, subject, source):
         """The reply to RCPT if it is none of success, else to the mail's end."""
@@ -79,8 +81,11 @@ class World:
 @pytest.fixture
 def world(tmp_path):
     w = World(tmp_path)
-    yield w
-    w.end()
+    try:
+        w.begin()
+        yield w
+    finally:
+        w.end()
 
 
 @pytest.mark.parametrize("mode", KINDS)

@@ -48,6 +48,7 @@ static void test_own(void **state)
 {
 	struct config *c = again(parsed_conf("hostname a.test\n"
 	                                     "list ours { zone BL.example.test }\n"
+	                                     "list dbl { zone dbl.example.test }\n"
 	                                     "list good { zone wl.example.test\n kind allow }\n"));
 	const struct config_list *l = config_list_named(c, BYTES("ours"));
 
@@ -58,6 +59,11 @@ static void test_own(void **state)
 	assert_int_equal(l->codes[0].from[3], 2);
 	assert_int_equal(l->codes[0].to[3], 254);
 	assert_int_equal(config_list_named(c, BYTES("good"))->points, 200);
+	/* A mirror of a known one, at home. */
+	l = config_list_named(c, BYTES("dbl"));
+	assert_bytes(l->zone, BYTES("dbl.example.test"));
+	assert_int_equal(l->kind, CONFIG_LIST_DOMAIN);
+	assert_bytes(l->listed, BYTES("dbltest.com"));
 	config_free(&c);
 }
 

@@ -295,6 +295,9 @@ static void test_self_test(void **state)
 	health("198.51.100.99", "198.51.100.99", DNSBL_PARKED);
 	health("", "", DNSBL_SILENT);
 	health("", NULL, DNSBL_SILENT);
+	/* A code of its own for the test entry. */
+	health("127.0.0.99", NULL, DNSBL_WELL);
+	health("127.0.0.99", "127.0.0.99", DNSBL_LISTS_EVERYTHING);
 }
 
 int main(void)
