@@ -198,6 +198,37 @@ def test_a_command_and_a_mail(ca, fresh, tmp_path):
     assert "対応は不要です" in message.get_content()
 
 
+class List(ScriptedDns):
+    """A block list; `mad`: it answers everything with 127.255.255.254, as Spamhaus does to open resolvers."""
+    mad = False
+
+    def look_up(self, name, kind):
+        if not self.mad or not name.lower().endswith(".bl.test"):
+            return super().look_up(name, kind)
+        return (0, [("A", bytes([127, 255, 255, 254]))]) if kind == "A" else (0, [])
+
+
+def test_a_list_that_goes_mad_is_told_within_a_minute(ca, fresh):
+    """By watch's own tests alone: no mail has to come, none has to be refused."""
+    with List({"2.0.0.127.bl.test": {"A": ["127.0.0.2"]}}, ttl=1) as dns:
+        with hooked(ca, fresh, more=f"""
+resolver {{ stub bl.test=127.0.0.1@{dns.port} }}
+list ours {{ zone bl.test  use refuse }}
+watch {{ tests 10s }}
+""") as (h, hook):
+            assert wait_for(lambda: any(n == "2.0.0.127.bl.test" for n, _ in dns.asked), 20), dns.asked
+            time.sleep(3)
+            assert h.cli("status").returncode == 0, h.cli("incidents").stdout
+            dns.mad = True
+            begin = time.monotonic()
+            raised = hook.wait("incident.raised", 60)
+            print("seconds until a webhook said that the list is mad, tested every 10 s:", round(time.monotonic() - begin, 1))
+            assert raised["data"]["kind"] in ("blind", "check") and "ours" in raised["data"]["key"], raised
+            assert "hikyaku -C" in raised["data"]["what_to_do"]
+            dns.mad = False
+            hook.wait("incident.closed", 60)
+
+
 def test_what_the_dns_said_rightly_and_no_longer_says(fresh):
     zone = {"example.test": {"MX": [(10, "mx.example.test")], "TXT": ["v=spf1 mx -all"]},
             "_dmarc.example.test": {"TXT": ["v=DMARC1; p=none"]},
