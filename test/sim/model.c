@@ -37,16 +37,17 @@ static bool has_uid(const struct op *o, uint32_t uid)
 	return false;
 }
 
-static void entry_add(struct model *m, uint32_t tag, unsigned recipient)
+static void entry_add(struct model *m, uint32_t tag, unsigned recipient, bool junk)
 {
 	if (m->entry_count < ENTRIES)
-		m->entries[m->entry_count++] = (struct model_entry){tag, recipient};
+		m->entries[m->entry_count++] = (struct model_entry){tag, recipient, junk};
 }
 
-static bool entry_remove(struct model *m, uint32_t tag, unsigned recipient)
+static bool entry_remove(struct model *m, uint32_t tag, unsigned recipient, bool *ret_junk)
 {
 	for (unsigned i = 0; i < m->entry_count; i++)
 		if (m->entries[i].tag == tag && m->entries[i].recipient == recipient) {
+			*ret_junk = m->entries[i].junk;
 			m->entries[i] = m->entries[--m->entry_count];
 			return true;
 		}
@@ -69,9 +70,9 @@ static void apply_commit(struct model *m, const struct op *o)
 	if (o->recipients & 1)
 		deliver(m, 0, o->junk ? BOX_JUNK : BOX_INBOX, o->tag, 0);
 	if (o->recipients & 2)
-		entry_add(m, o->tag, 1);
+		entry_add(m, o->tag, 1, o->junk);
 	if (o->recipients & 4)
-		entry_add(m, o->tag, LIST);
+		entry_add(m, o->tag, LIST, o->junk);
 }
 
 static void apply_escrow(struct model *m, const struct op *o)
@@ -150,13 +151,16 @@ static void apply_copy(struct model *m, const struct op *o)
 
 static void apply_sorted(struct model *m, const struct op *o)
 {
-	if (o->way == WAY_DEFER || !entry_remove(m, o->tag, o->recipient))
+	bool junk;
+
+	if (o->way == WAY_DEFER || !entry_remove(m, o->tag, o->recipient, &junk))
 		return;
 	if (o->way == WAY_PLACE)
-		deliver(m, o->recipient, o->to, o->tag, o->flags);
+		deliver(m, o->recipient, junk && o->to == BOX_INBOX ? BOX_JUNK : o->to, o->tag,
+		        o->flags);
 	if (o->way == WAY_REDIRECT) {
-		deliver(m, 0, BOX_INBOX, o->tag, 0);
-		entry_add(m, o->tag, 1);
+		deliver(m, 0, junk ? BOX_JUNK : BOX_INBOX, o->tag, 0);
+		entry_add(m, o->tag, 1, junk);
 	}
 }
 
@@ -257,12 +261,13 @@ static bool box_fits(struct model_box *b, const struct seen_box *seen, const cha
 static bool entries_fit(const struct model *m, const struct seen *seen, struct why *why)
 {
 	struct model rest = {.entry_count = m->entry_count};
+	bool junk;
 
 	if (!seen->entries_known)
 		return true;
 	memcpy(rest.entries, m->entries, sizeof(rest.entries));
 	for (unsigned i = 0; i < seen->entry_count; i++)
-		if (!entry_remove(&rest, seen->entries[i].tag, seen->entries[i].recipient)) {
+		if (!entry_remove(&rest, seen->entries[i].tag, seen->entries[i].recipient, &junk)) {
 			why_set(why, FAILED, "the queue has mail %u for %s, and should not",
 			        seen->entries[i].tag, recipient_names[seen->entries[i].recipient]);
 			return false;

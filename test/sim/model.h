@@ -42,6 +42,7 @@ struct model_box {
 struct model_entry {
 	uint32_t tag;
 	unsigned recipient;
+	bool junk; /* the verdict: INBOX becomes Junk */
 };
 
 /* Refused and kept. recipients: bits, those that it was not released to. */
