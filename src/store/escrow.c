@@ -21,7 +21,7 @@ const char escrow_schema[] =
         "CREATE TABLE escrow_rcpt(address BLOB, mail, PRIMARY KEY(address, mail)) WITHOUT ROWID;"
         "CREATE TABLE escrow_check(name BLOB, mail, PRIMARY KEY(name, mail)) WITHOUT ROWID;"
         "CREATE TABLE digest(address BLOB PRIMARY KEY, until) WITHOUT ROWID;"
-        "CREATE TABLE escrow_order(name BLOB PRIMARY KEY, since, after) WITHOUT ROWID;";
+        "CREATE TABLE escrow_order(name BLOB PRIMARY KEY, since, after, at) WITHOUT ROWID;";
 
 /* ---- rows ---- */
 
@@ -121,9 +121,10 @@ enum result escrow_gone_apply(struct store *s, const struct change_escrow_gone *
 
 enum result escrow_order_apply(struct store *s, const struct change_escrow_order *c)
 {
-	struct db_query *q = db_query(s->db, "INSERT OR REPLACE INTO escrow_order VALUES(?, ?, ?)");
+	struct db_query *q = db_query(s->db,
+	                              "INSERT OR REPLACE INTO escrow_order VALUES(?, ?, ?, ?)");
 
-	db_bind(q, "biu", c->check, c->since, c->after);
+	db_bind(q, "biui", c->check, c->since, c->after, c->at);
 	db_execute(q);
 	s->escrow.ordered = true;
 	return OK;
@@ -390,6 +391,9 @@ unsigned escrow_release(struct store *s, struct job *j, uint64_t mail, struct by
 
 /* ---- a check that was wrong ---- */
 
+/* Mail that was judged before the check fell, and comes into escrow after: so long an order stands. */
+enum { ORDER_MS = 60 * 1000, RETRY_MS = 10 * 1000 };
+
 /* Would it be refused without this check, too? */
 static bool others_refuse(struct store *s, struct job *j, const struct change_escrow *e,
                           struct bytes check)
@@ -421,22 +425,39 @@ void escrow_release_check(struct store *s, struct job *j, struct bytes check, in
 		since = db_i64(q, 0);
 	db_end(q);
 	c = &job_change(j, CHANGE_ESCROW_ORDER)->escrow_order;
-	*c = (struct change_escrow_order){.check = arena_copy(&j->arena, check), .since = since};
+	*c = (struct change_escrow_order){
+	        .check = arena_copy(&j->arena, check), .since = since, .at = j->now};
 }
 
-static bool first_order(struct store *s, struct job *j, struct change_escrow_order *ret)
+/* The first that is not done: with mails to look at, or old enough to be forgotten. */
+static bool next_order(struct store *s, struct job *j, struct change_escrow_order *ret)
 {
 	struct db_query *q = db_query(
-	        s->db, "SELECT name, since, after FROM escrow_order ORDER BY name LIMIT 1");
+	        s->db, "SELECT name, since, after, at FROM escrow_order o WHERE at<? OR EXISTS"
+	               "(SELECT 1 FROM escrow_check c WHERE c.name=o.name AND c.mail>o.after)"
+	               " ORDER BY name LIMIT 1");
 	bool found;
 
-	db_bind(q, "");
+	db_bind(q, "i", j->now - ORDER_MS);
 	found = db_next(q);
 	if (found)
 		*ret = (struct change_escrow_order){arena_copy(&j->arena, db_bytes(q, 0)),
-		                                    db_i64(q, 1), db_u64(q, 2)};
+		                                    db_i64(q, 1), db_u64(q, 2), db_i64(q, 3)};
 	db_end(q);
 	return found;
+}
+
+/* When the oldest order is to be looked at again. */
+static time_ms orders_due(struct store *s)
+{
+	struct db_query *q = db_query(s->db, "SELECT MIN(at), COUNT(*) FROM escrow_order");
+	time_ms due = TIME_NEVER;
+
+	db_bind(q, "");
+	if (db_next(q) && db_u64(q, 1))
+		due = db_i64(q, 0) + ORDER_MS + 1;
+	db_end(q);
+	return due;
 }
 
 static size_t refused_by(struct store *s, const struct change_escrow_order *o,
@@ -464,8 +485,10 @@ static enum result run_order(struct store *s, struct job *j, struct why *why)
 	(void)why;
 	j->urgent = true;
 	s->escrow.running = s->escrow.ordered = false; /* applying the effect sets it again */
-	if (!first_order(s, j, &o))
+	s->escrow.due = orders_due(s);
+	if (!next_order(s, j, &o))
 		return OK;
+	s->escrow.due = j->now + RETRY_MS; /* if this is not written down */
 	count = refused_by(s, &o, mails);
 	for (size_t i = 0; i < count; i++) {
 		if (escrow_read(s->db, &j->arena, mails[i], &e) &&
@@ -473,12 +496,13 @@ static enum result run_order(struct store *s, struct job *j, struct why *why)
 			escrow_release(s, j, mails[i], (struct bytes){0},
 			               arena_printf(&j->arena, "check %.*s is in doubt",
 			                            BYTES_ARG(o.check)));
-		o.after = mails[i];
 	}
-	if (count == ESCROW_BATCH)
-		job_change(j, CHANGE_ESCROW_ORDER)->escrow_order = o;
-	else
+	if (count < ESCROW_BATCH && o.at < j->now - ORDER_MS) {
 		job_change(j, CHANGE_ESCROW_ORDER_GONE)->escrow_order_gone.check = o.check;
+		return OK;
+	}
+	o.after = count == ESCROW_BATCH ? mails[count - 1] : s->counters.mail - 1;
+	job_change(j, CHANGE_ESCROW_ORDER)->escrow_order = o;
 	return OK;
 }
 
@@ -545,7 +569,8 @@ static bool forget_now(const struct store *s)
 bool escrow_waits(const struct store *s)
 {
 	return !s->escrow.running &&
-	       (s->escrow.ordered || s->escrow.forget || s->escrow.octets > s->config->escrow_size);
+	       (s->escrow.ordered || s->escrow.forget || s->now >= s->escrow.due ||
+	        s->escrow.octets > s->config->escrow_size);
 }
 
 void escrow_upkeep(struct store *s)
@@ -555,7 +580,7 @@ void escrow_upkeep(struct store *s)
 	store_hold(s);
 	if (s->escrow.running)
 		run = NULL;
-	else if (s->escrow.ordered)
+	else if (s->escrow.ordered || s->now >= s->escrow.due)
 		run = run_order;
 	else if (forget_now(s))
 		run = run_forget;
@@ -568,12 +593,14 @@ void escrow_upkeep(struct store *s)
 	store_let(s);
 }
 
+time_ms escrow_due(const struct store *s)
+{
+	return s->escrow.running ? TIME_NEVER : s->escrow.due;
+}
+
 void escrow_begin(struct store *s)
 {
-	struct db_query *q = db_query(s->db, "SELECT 1 FROM escrow_order LIMIT 1");
-
-	db_bind(q, "");
-	s->escrow.ordered = db_next(q);
-	db_end(q);
+	s->escrow.due = orders_due(s);
+	s->escrow.ordered = s->escrow.due != TIME_NEVER;
 	s->escrow.octets = octets_of(s);
 }

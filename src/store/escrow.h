@@ -79,7 +79,8 @@ void escrow_release_check(struct store *s, struct job *j, struct bytes check, in
 /* The writer, between groups: orders and what is too old or too much. */
 void escrow_upkeep(struct store *s);
 bool escrow_waits(const struct store *s);
-void escrow_begin(struct store *s); /* the index is whole */
+time_ms escrow_due(const struct store *s); /* locked: when there is something to do */
+void escrow_begin(struct store *s);        /* the index is whole */
 
 /* digest.c */
 enum result digest_apply(struct store *s, const struct change_digest *c);

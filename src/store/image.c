@@ -313,7 +313,8 @@ static void row_digest(struct db_query *q, struct change *c)
 static void row_escrow_order(struct db_query *q, struct change *c)
 {
 	c->kind = CHANGE_ESCROW_ORDER;
-	c->escrow_order = (struct change_escrow_order){db_bytes(q, 0), db_i64(q, 1), db_u64(q, 2)};
+	c->escrow_order = (struct change_escrow_order){db_bytes(q, 0), db_i64(q, 1), db_u64(q, 2),
+	                                               db_i64(q, 3)};
 }
 
 static void row_alarm(struct db_query *q, struct change *c)
@@ -378,7 +379,7 @@ static const struct {
          " FROM escrow ORDER BY mail",
          row_escrow},
         {"SELECT address, until FROM digest ORDER BY address", row_digest},
-        {"SELECT name, since, after FROM escrow_order ORDER BY name", row_escrow_order},
+        {"SELECT name, since, after, at FROM escrow_order ORDER BY name", row_escrow_order},
         {MAILBOX_COLUMNS " ", row_mailbox},
         {"SELECT id, channel, incident, event, at, due, tries, failed FROM alarm ORDER BY id",
          row_alarm},

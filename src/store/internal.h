@@ -253,7 +253,7 @@ struct store {
 		bool ordered;    /* a release for a check may be under way */
 		bool forget;     /* more is to be forgotten now */
 		bool running;    /* a job for it waits */
-		time_ms forgot;
+		time_ms forgot, due;
 	} escrow;
 
 	/* what is known beside mail (store/life.h) */

@@ -347,6 +347,8 @@ time_ms store_deadline(struct store *s)
 	due = queue_due(s);
 	if (upkeep_due(s) < due)
 		due = upkeep_due(s);
+	if (escrow_due(s) < due)
+		due = escrow_due(s);
 	store_let(s);
 	return due;
 }
