@@ -149,12 +149,15 @@ static void drop(struct ban_book *b, struct ban_record *r)
 	memory_free(r);
 }
 
-/* Worth of keeping: a ban more than anything, then what happened last. */
+/* Worth of keeping: a ban and where our people are more than what happened last, so that no flood of addresses makes
+ * either forgotten. */
 static time_ms worth(const struct ban_record *r)
 {
-	time_ms last = r->last > r->good ? r->last : r->good;
+	time_ms kept = r->good ? r->good + BAN_GOOD_MS : 0;
 
-	return r->until > last ? r->until + BAN_GOOD_MS : last;
+	if (r->until && r->until + BAN_GOOD_MS > kept)
+		kept = r->until + BAN_GOOD_MS;
+	return r->last > kept ? r->last : kept;
 }
 
 static void evict(struct ban_book *b)

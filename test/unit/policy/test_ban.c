@@ -301,10 +301,11 @@ static void the_operator_bans_and_lifts(void **state)
 static void memory_is_bounded(void **state)
 {
 	struct ban_book b = {0};
-	struct ip banned = at("192.0.2.7");
+	struct ip banned = at("192.0.2.7"), office = at("198.51.100.7");
 
 	set.most_ms = set.first_ms = 30 * DAY;
 	guesses(&b, &banned, start);
+	ban_good(&b, &office, start);
 	for (unsigned i = 0; i < 3 * BAN_RECORDS_MAX; i++) {
 		struct ip ip = {
 		        {0x20, 1, 0xd, 0xb8, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i, 1}};
@@ -313,6 +314,7 @@ static void memory_is_bounded(void **state)
 		assert_true(b.records.count <= BAN_RECORDS_MAX);
 	}
 	assert_non_null(ban_find(&b, &set, &banned, start + 3 * BAN_RECORDS_MAX));
+	assert_true(ban_is_good(&b, &office, start + 3 * BAN_RECORDS_MAX));
 	set.first_ms = 10 * MINUTE;
 	set.most_ms = 7 * DAY;
 	ban_done(&b);
