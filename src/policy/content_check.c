@@ -35,6 +35,13 @@ static void add(struct check *k, struct bytes check, int points, enum judge_acti
 		                                        .text = bytes_first(text, EVIDENCE_TEXT)};
 }
 
+static void doubt(struct check *k, struct bytes check, enum judge_action wants, struct bytes text)
+{
+	if (k->count < k->max)
+		k->list[k->count++] = (struct evidence){
+		        .check = check, .says = EVIDENCE_DOUBT, .wants = wants, .text = text};
+}
+
 static bool knows(const struct check *k, unsigned bits)
 {
 	return k->history && (k->history->known & bits) != 0;
@@ -171,6 +178,11 @@ static void check_own(struct check *k)
 
 	if (option == CONFIG_OWN_DOMAIN_OFF || !is_ours(k, k->seen->from_domain) || is_proved(k))
 		return;
+	if (!k->history) { /* who logs in from there is not known just now */
+		doubt(k, BYTES("own-address"), wants == JUDGE_REFUSE ? JUDGE_DEFER : JUDGE_ACCEPT,
+		      BYTES("our own address, and what we know of it could not be had"));
+		return;
+	}
 	if (knows(k, HISTORY_OWN_LOGIN_NETWORK)) {
 		add(k, BYTES("own-address"), 0, JUDGE_ACCEPT,
 		    arena_printf(

@@ -232,7 +232,11 @@ void learn_status(struct store *s, struct json_t *ret)
 {
 	const struct learn *l = s->learn;
 
-	if (!l || (!l->dropped && !l->damaged))
+	if (!l)
+		return;
+	json_object_set_new(ret, "learnt_junk", json_integer((json_int_t)l->junk));
+	json_object_set_new(ret, "learnt_other", json_integer((json_int_t)l->other));
+	if (!l->dropped && !l->damaged)
 		return;
 	json_object_set_new(ret, "learn_dropped", json_integer((json_int_t)l->dropped));
 	json_object_set_new(ret, "learn_damaged", json_integer((json_int_t)l->damaged));
@@ -388,6 +392,18 @@ bool store_learn_waits(struct store *s)
 	return waits;
 }
 
+/* For ADMIN_STATUS. */
+static void count_learnt(struct store *s, struct learn *l)
+{
+	uint64_t junk = number_of(l->db, "SELECT bad FROM total");
+	uint64_t other = number_of(l->db, "SELECT good FROM total");
+
+	store_hold(s);
+	l->junk = junk;
+	l->other = other;
+	store_let(s);
+}
+
 static void write_pending(struct store *s, struct learn *l)
 {
 	struct buf swap;
@@ -416,8 +432,10 @@ static void write_pending(struct store *s, struct learn *l)
 	if (result == OK && now - l->pruned >= PRUNE_EVERY_MS)
 		prune(l, now_config.judge_learn_keep_ms, now_config.judge_learn_size, now);
 	buf_clear(&l->writing);
-	if (result == OK)
+	if (result == OK) {
+		count_learnt(s, l);
 		return;
+	}
 	db_free(&l->db);
 	store_hold(s);
 	l->dropped += count;
@@ -439,7 +457,9 @@ static bool answer_one(struct store *s, struct learn *l)
 		return false;
 	j->reader = &l->reader;
 	j->later = false;
-	if (!l->db && open_file(l, &why) != OK) {
+	if (!l->db && open_file(l, &why) == OK) {
+		count_learnt(s, l);
+	} else if (!l->db) {
 		store_hold(s);
 		l->failure = why;
 		store_let(s);

@@ -32,7 +32,7 @@ struct learn {
 	struct buf pending; /* blocks: u8 kind, i64 at, the rest */
 	size_t waiting;
 	time_ms since, not_before;
-	uint64_t dropped, damaged;
+	uint64_t dropped, damaged, junk, other; /* the latter two: mails learnt */
 	struct why failure;
 	struct job_list histories; /* HISTORY asks */
 	struct reader reader;      /* the index, for the thread */

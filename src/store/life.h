@@ -156,7 +156,7 @@ void own_address_seen(struct store *s, const struct ask_judged *a, unsigned acti
 void own_address_over(struct store *s, struct job *j, uint64_t owner);
 void learn_note_job(struct store *s, struct job *j); /* what a writing job teaches, before it is applied */
 void learn_publish(struct store *s, struct job *j);  /* writer.c's publish; locked */
-void learn_status(struct store *s, struct json_t *ret); /* adds its figures, when something is wrong; locked */
+void learn_status(struct store *s, struct json_t *ret); /* adds its figures; locked */
 void learn_begin(struct store *s, struct file_system *fs); /* NULL: nothing is learnt */
 enum result learn_open(struct store *s, struct why *why) MUST_USE; /* the index is there */
 void learn_free(struct store *s);

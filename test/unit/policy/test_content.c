@@ -251,6 +251,18 @@ static void own_addresses_from_outside(void **state)
 	expect_own("judge { own-domain refuse }\n", HISTORY_GOOD_NETWORK, 50, JUDGE_ACCEPT);
 }
 
+/* Without the store's memory the mother's client and a forger look alike: nobody is refused. */
+static void nothing_known_is_doubt(void **state)
+{
+	struct rig r = judged("From: ken@example.test\r\n\r\nx", "judge { own-domain refuse }\n",
+	                      NULL);
+
+	assert_int_equal(points_of(r.list, r.count, "own-address"), 0);
+	assert_int_equal(r.list[r.count - 1].says, EVIDENCE_DOUBT);
+	assert_int_equal(r.list[r.count - 1].wants, JUDGE_DEFER);
+	rig_done(&r);
+}
+
 /* Every sample is read to its end; what must be caught is, and nothing of the good reaches the Junk folder. */
 static void samples(void **state)
 {
@@ -309,6 +321,7 @@ int main(void)
 	        cmocka_unit_test(froms),
 	        cmocka_unit_test(lookalikes),
 	        cmocka_unit_test(own_addresses_from_outside),
+	        cmocka_unit_test(nothing_known_is_doubt),
 	        cmocka_unit_test(samples),
 	};
 

@@ -489,6 +489,8 @@ static void it_outlives_a_restart(void **state)
 	rig_close(&w.r);
 	rig_open(&w.r);
 	assert_int_equal(history(&w, &l).bad_total, 1);
+	assert_true(bytes_find(rig_admin(&w.r, ADMIN_STATUS, "", 0).admin.rows,
+	                       BYTES("\"learnt_junk\":1")) != BYTES_NONE);
 	world_done(&w);
 }
 
