@@ -17,6 +17,13 @@ struct bytes checks_domain(struct bytes address)
 
 /* ---- as far as facts go ---- */
 
+/* A check that misses a fact is run again from its beginning, maybe a hundred times, and a stranger's DNS says how much it has to
+ * read: each attempt has an arena of its own, and of the last one only the verdict is kept. */
+static void keep(struct judging *j, struct bytes *text)
+{
+	*text = arena_copy(&j->arena, *text);
+}
+
 static bool run_spf(struct judging *j)
 {
 	struct spf_input in = {.ip = j->ip,
@@ -24,16 +31,29 @@ static bool run_spf(struct judging *j)
 	                       .sender = j->sender,
 	                       .hostname = j->options->hostname,
 	                       .now = j->now};
+	struct spf_verdict *v = &j->spf;
+	struct arena attempt = {0};
 
-	if (!j->spf_known)
-		j->spf_known = spf_check(&in, j->facts, &j->arena, &j->spf);
+	if (!j->spf_known && spf_check(&in, j->facts, &attempt, v)) {
+		j->spf_known = true;
+		keep(j, &v->domain);
+		keep(j, &v->mechanism);
+		keep(j, &v->explanation);
+		keep(j, &v->reason);
+	}
+	arena_done(&attempt);
 	return j->spf_known;
 }
 
 static bool run_iprev(struct judging *j)
 {
-	if (!j->iprev_known)
-		j->iprev_known = iprev_check(&j->ip, j->facts, &j->arena, &j->iprev);
+	struct arena attempt = {0};
+
+	if (!j->iprev_known && iprev_check(&j->ip, j->facts, &attempt, &j->iprev)) {
+		j->iprev_known = true;
+		keep(j, &j->iprev.name);
+	}
+	arena_done(&attempt);
 	return j->iprev_known;
 }
 
@@ -60,13 +80,22 @@ static struct dmarc_input dmarc_input_of(const struct judging *j)
 
 static bool run_dmarc(struct judging *j)
 {
+	struct dmarc_verdict *v = &j->dmarc;
+	struct arena attempt = {0};
 	struct dmarc_input in;
 
 	if (!j->spf_known || !j->dkim_known)
 		return false;
 	in = dmarc_input_of(j);
-	if (!j->dmarc_known)
-		j->dmarc_known = dmarc_check(&in, j->facts, &j->arena, &j->dmarc);
+	if (!j->dmarc_known && dmarc_check(&in, j->facts, &attempt, v)) {
+		j->dmarc_known = true;
+		keep(j, &v->domain);
+		keep(j, &v->policy_domain);
+		keep(j, &v->record);
+		keep(j, &v->rua);
+		keep(j, &v->reason);
+	}
+	arena_done(&attempt);
 	return j->dmarc_known;
 }
 

@@ -28,11 +28,19 @@ static bool run_list(struct judging *j, size_t nth)
 	const struct dnsbl_list *list = &j->options->lists[nth];
 	struct listed *l = &j->lists[nth];
 
+	struct arena attempt = {0}; /* as in checks.c */
+
 	if (!l->known)
 		l->known = dnsbl_is_of_ip(list)
-		                   ? dnsbl_check_ip(list, &j->ip, j->facts, &j->arena, &l->verdict)
+		                   ? dnsbl_check_ip(list, &j->ip, j->facts, &attempt, &l->verdict)
 		                   : dnsbl_check_domains(list, j->domains, j->domain_count,
-		                                         j->facts, &j->arena, &l->verdict);
+		                                         j->facts, &attempt, &l->verdict);
+	if (attempt.total > 0 && l->known) {
+		l->verdict.subject = arena_copy(&j->arena, l->verdict.subject);
+		l->verdict.codes = arena_copy(&j->arena, l->verdict.codes);
+		l->verdict.text = arena_copy(&j->arena, l->verdict.text);
+	}
+	arena_done(&attempt);
 	return l->known;
 }
 

@@ -243,6 +243,10 @@ enum result spf_record_parse(struct bytes text, struct arena *arena, struct spf_
 	struct bytes rest = bytes_skip(text, 6), word;
 	struct spf_record r = {0};
 
+	if (text.len > SPF_RECORD_MAX) {
+		*ret_bad = BYTES("a record of that length");
+		return INVALID;
+	}
 	r.terms = arena_get(arena, count_words(text) * sizeof(*r.terms));
 	while (bytes_cut(&rest, ' ', &word)) {
 		if (word.len == 0 || parse_term(word, &r))

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "dns/dns.h"
-#include "judging/judging.h"
+#include "judging/inside.h"
 
 #define NOW 1790000000000LL
 
@@ -41,6 +41,7 @@ struct rig {
 	enum judge_action wanted;
 	struct bytes evidence, proved;
 	uint32_t known; /* HISTORY's */
+	bool hostile;   /* names below hostile.test have long SPF records */
 };
 
 static struct rig rig_make(const char *settings, const char *ip)
@@ -68,12 +69,43 @@ static void rig_done(struct rig *r)
 	arena_done(&r->arena);
 }
 
+/* "v=spf1 x= x= x= ... include:nN+1.hostile.test" */
+static void hostile_record(struct rig *r, const struct ask *a, struct answer *ret)
+{
+	uint64_t n = 0;
+	struct buf text = {0}, rdata = {0}, out = {0};
+	struct bytes rest;
+
+	(void)!bytes_to_u64(
+	        bytes_of(a->resolve.name.ptr + 1, bytes_find_char(a->resolve.name, '.') - 1), 99,
+	        &n);
+	buf_append_text(&text, "v=spf1");
+	while (buf_len(&text) < 8100)
+		buf_append_text(&text, " x=");
+	buf_printf(&text, " include:n%u.hostile.test", (unsigned)n + 1);
+	for (rest = buf_bytes(&text); rest.len > 0; rest = bytes_skip(rest, 255)) {
+		buf_u8(&rdata, (uint8_t)bytes_first(rest, 255).len);
+		buf_append(&rdata, bytes_first(rest, 255));
+	}
+	buf_block(&out, buf_bytes(&rdata));
+	ret->resolve.status = DNS_FOUND;
+	ret->resolve.records = arena_copy(&r->arena, buf_bytes(&out));
+	buf_done(&text);
+	buf_done(&rdata);
+	buf_done(&out);
+}
+
 static void resolve(struct rig *r, const struct ask *a, struct answer *ret)
 {
 	struct buf out = {0}, rdata = {0};
 
 	r->resolves++;
 	ret->resolve.status = DNS_NO_NAME;
+	if (r->hostile && a->resolve.type == DNS_TXT && bytes_starts(a->resolve.name, BYTES("n")) &&
+	    bytes_ends(a->resolve.name, BYTES(".hostile.test"))) {
+		hostile_record(r, a, ret);
+		return;
+	}
 	for (size_t i = 0; i < sizeof(records) / sizeof(*records); i++) {
 		if (records[i].type != a->resolve.type ||
 		    !bytes_equal_nocase(a->resolve.name, bytes_of_text(records[i].name)))
@@ -176,6 +208,21 @@ static void test_policies(void **state)
 	j = mail(&r, "a@soft.test", FROM("soft.test"));
 	assert_int_equal(j->action, JUDGE_JUNK);
 	assert_true(has(j->header, "X-Hikyaku-Verdict: junk"));
+	rig_done(&r);
+}
+
+/* Ten records as long as they may be, of as many terms as go in, each asked about only when the one before has come: what is read
+ * again and again is not kept. */
+static void test_long_records(void **state)
+{
+	struct rig r = rig_make("", "198.51.100.1");
+
+	(void)state;
+	r.hostile = true;
+	assert_non_null(mail(&r, "a@n0.hostile.test", FROM("n0.hostile.test")));
+	assert_true(r.resolves > 10);
+	assert_true(has(judging_result(r.judging)->header, "spf=permerror"));
+	assert_true(r.judging->arena.total < 200 * 1024);
 	rig_done(&r);
 }
 
@@ -342,6 +389,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_good),
 	        cmocka_unit_test(test_policies),
+	        cmocka_unit_test(test_long_records),
 	        cmocka_unit_test(test_long_names),
 	        cmocka_unit_test(test_known_is_who_is_proved),
 	        cmocka_unit_test(test_several_authors),
