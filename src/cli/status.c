@@ -431,7 +431,8 @@ static void put_roles_metrics(struct bytes rows)
 
 static bool is_counter(const char *key)
 {
-	static const char *const counters[] = {"ledger_written", "ledger_dropped", "ban_drops"};
+	static const char *const counters[] = {"ledger_written", "ledger_dropped", "learn_dropped",
+	                                       "ban_drops"};
 
 	for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++)
 		if (strcmp(key, counters[i]) == 0)
