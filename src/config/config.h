@@ -141,6 +141,7 @@ struct config_judge {
 
 /* `list NAME { zone Z  kind ip|domain|allow  use refuse|junk|score|mark  points P  codes C ...  key K }`: a block or allow list in
  * the DNS (RFC 5782). A name that config/lists.def knows needs none of these but `use` and a key where its zone has one. */
+enum { CONFIG_DOMAIN_LISTS = 6 }; /* of kind domain: each is asked about many names of a mail */
 enum config_list_kind { CONFIG_LIST_IP, CONFIG_LIST_DOMAIN, CONFIG_LIST_ALLOW };
 enum config_list_use {
 	CONFIG_LIST_SCORE, /* its points count */

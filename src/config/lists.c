@@ -9,7 +9,7 @@
 #define CONF "hikyaku.conf"
 
 enum {
-	SECTIONS = 64,
+	SECTIONS = 20,
 	CODES = 64,
 	POINTS_MAX = 10000,
 	HAS_IPV4 = 1,
@@ -288,6 +288,15 @@ static enum result place_key(struct config *c, struct config_list *l, struct byt
 	return OK;
 }
 
+static size_t domain_lists(const struct config *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->list_count; i++)
+		n += c->lists[i].kind == CONFIG_LIST_DOMAIN;
+	return n;
+}
+
 static enum result finish(struct config *c, struct config_list *l, const struct known *k,
                           struct bytes key, unsigned line, struct why *why)
 {
@@ -303,6 +312,9 @@ static enum result finish(struct config *c, struct config_list *l, const struct 
 		               CONF ":%u: list: %s is dead since %s and must not be asked: such "
 		                    "lists begin to list everybody",
 		               line, dead->zone, dead->since);
+	if (l->kind == CONFIG_LIST_DOMAIN && domain_lists(c) == CONFIG_DOMAIN_LISTS)
+		return broken(why, line,
+		              "there are 6 lists of domains already: more are not asked");
 	if (l->kind == CONFIG_LIST_ALLOW && l->use > CONFIG_LIST_MARK)
 		return broken(why, line, "an allow list is of use score or mark");
 	if ((r = place_key(c, l, key, line, why)) != OK)

@@ -251,16 +251,18 @@ static bool is_address(struct bytes domain)
 	return domain.len == 0 || domain.ptr[0] == '[' || ip_parse(domain, &ip) == OK;
 }
 
-/* What is asked about this domain; empty: nothing. */
+/* What is asked about this domain; empty: nothing. A stranger's name that cannot be asked for must not look like a list that does
+ * not answer; and some lists answer an address with a code of its own. */
 static struct bytes asked_name(const struct config_list *l, struct bytes domain,
                                struct arena *arena)
 {
 	struct bytes name = l->base ? provider_domain(domain) : domain;
+	struct dns_name parsed;
 
-	/* An address is never asked for: some lists answer that with a code of its own. */
 	if (is_address(domain) || name.len + 1 + l->zone.len > LIMIT_DOMAIN)
 		return (struct bytes){0};
-	return below(name, l, arena);
+	name = below(name, l, arena);
+	return dns_name_parse(name, &parsed) == OK ? name : (struct bytes){0};
 }
 
 /* In the order of what counts when several domains got different answers: listed, then that the list was in doubt. */

@@ -28,7 +28,8 @@
 #include "policy/evidence.h"
 #include "verify/facts.h"
 
-enum { DNSBL_DOMAINS = 32, DNSBL_CODES = 8 };
+/* So many domains of each of the CONFIG_DOMAIN_LISTS, and all else that a mail asks, fit into one set of facts. */
+enum { DNSBL_DOMAINS = 24, DNSBL_CODES = 8 };
 
 struct dnsbl_list {
 	const struct config_list *config; /* borrowed */

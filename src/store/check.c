@@ -15,7 +15,7 @@
 enum {
 	CHECKS_MAX = 200,
 	WORDS = 300,
-	WRITE_MS = 60 * 1000,
+	WRITE_MS = 15 * 60 * 1000, /* some 4 kB each */
 	HEAVY = 300,      /* points with which a check accuses though it asks for nothing */
 	CLEAN_MOST = 200, /* points of all others up to which a mail is otherwise clean */
 };

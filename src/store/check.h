@@ -2,7 +2,7 @@
  *
  *	allowed = checks_hear(s, &judged, &arena, &why)        JUDGED, from memory, before it is answered
  *
- * Records are in memory; a check's is written down when its standing changes, else once a minute at most: a restart forgets no
+ * Records are in memory; a check's is written down when its standing changes, else every 15 minutes at most: a restart forgets no
  * demotion. With a demotion go, in one transaction: the record, incident CHECK, an event in the ledger, and the release of what
  * the check alone refused since it went wrong (store/escrow.h). */
 #ifndef STORE_CHECK_H

@@ -120,3 +120,14 @@ def test_domains_of_the_sender_and_of_links(world):
 def test_an_allow_list(world):
     """It speaks for the mail; 198.51.100.20 is in no block list."""
     assert "list.good -2" in said(world, "198.51.100.20")
+
+
+def test_what_the_operator_sees(world):
+    talk(world, "198.51.100.7", "a@sender.example", token("l"), "x")
+    table = world.cli("checks").stdout
+    assert "list.strict" in table and "proven" in table and "spf" in table, table
+    english, japanese = (world.cli("checks", "list.strict", f"--lang={lang}").stdout for lang in ("en", "ja"))
+    assert "last hour: asked for" in english and "test entries: well" in english, english
+    assert "直近 1 時間" in japanese, japanese
+    assert world.cli("checks", "list.none", check=False).returncode == 1
+    assert "is not demoted" in world.cli("checks", "restore", "list.strict", check=False).stderr

@@ -86,13 +86,18 @@ static void test_what_is_wrong(void **state)
 	        {"list zen-dqs { key a.b }\n", "letters and digits"},
 	        {"list dnswl { use refuse }\n", "an allow list"},
 	        {"list zen { }\nlist zen { }\n", "one of this name"},
+	        {"list a { kind domain\n zone a.test }\nlist b { kind domain\n zone a.test }\n"
+	         "list c { kind domain\n zone a.test }\nlist d { kind domain\n zone a.test }\n"
+	         "list e { kind domain\n zone a.test }\nlist f { kind domain\n zone a.test }\n"
+	         "list g { kind domain\n zone a.test }\n",
+	         "6 lists of domains"},
 	        {"list x y { zone a.test }\n", "it has one name"},
 	        {"list x { zone a.test\n colour red }\n", "unknown key \"colour\""},
 	        {"list x { zone a.test\n", "no } at its end"},
 	};
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
-		char conf[300];
+		char conf[500];
 
 		snprintf(conf, sizeof(conf), "hostname a.test\n%s", wrong[i].conf);
 		refused_conf(conf, wrong[i].reason);

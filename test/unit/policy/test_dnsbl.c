@@ -220,6 +220,11 @@ static void test_domains(void **state)
 	/* Addresses are never asked of a list of domains. */
 	e = ask_domain(&w, "dbl", "192.0.2.1", DNSBL_NOT_LISTED);
 	says(&e, "not asked");
+	/* Nor names that the DNS cannot have: that would look like a list without an answer. */
+	(void)ask_domain(&w, "dbl", "a..example", DNSBL_NOT_LISTED);
+	(void)ask_domain(&w, "dbl",
+	                 "a234567890123456789012345678901234567890123456789012345678901234.example",
+	                 DNSBL_NOT_LISTED);
 	teardown(&w);
 }
 
