@@ -279,5 +279,5 @@ int main(void)
 	        cmocka_unit_test(large_facts_fit_into_a_message),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return TEST_MAIN(tests);
 }

@@ -287,5 +287,5 @@ int main(void)
 	        cmocka_unit_test(when_all_is_silent_one_is_told),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return TEST_MAIN(tests);
 }

@@ -142,5 +142,5 @@ int main(void)
 	        cmocka_unit_test(waits_grow_to_a_quarter_of_an_hour),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return TEST_MAIN(tests);
 }

@@ -215,5 +215,5 @@ int main(void)
 	        cmocka_unit_test(keys_say_who_is_missed),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return TEST_MAIN(tests);
 }
