@@ -317,6 +317,21 @@ static void weigh_content(struct judging *j, const struct answer_history *h)
 	                                      j->evidence + count, EVIDENCE_MAX - count);
 }
 
+/* A From that programs show and the policies were not asked about, behind a line that is no field, in a line without end, or
+ * further down than is read, would be the way around all of them. */
+static void weigh_header(struct judging *j)
+{
+	unsigned froms = dkim_verifier_count(j->dkim, BYTES("from"));
+	unsigned seen = content_seen(j->content)->from_count;
+
+	if (froms == DKIM_UNKNOWN)
+		say(j, "header", EVIDENCE_BAD, 300, JUDGE_JUNK,
+		    BYTES("too long to be looked at whole"));
+	else if ((froms > 0 && seen == 0) || (froms > 1 && seen == 1))
+		say(j, "header", EVIDENCE_BAD, 300, JUDGE_JUNK,
+		    BYTES("a From stands where it cannot be looked at"));
+}
+
 static struct verdict_threshold *thresholds_of(struct judging *j, size_t *ret_count)
 {
 	struct verdict_threshold *list = arena_get(&j->arena, (j->rcpt_count + 1) * sizeof(*list));
@@ -344,6 +359,7 @@ void checks_weigh(struct judging *j, const struct answer_history *h)
 	weigh_greeting(j);
 	lists_weigh(j);
 	weigh_content(j, h);
+	weigh_header(j);
 	thresholds = thresholds_of(j, &count);
 	verdict_make(j->evidence, j->evidence_count, thresholds, count, &j->arena, &j->verdict);
 	for (size_t i = 0; i < count && i < 64; i++) {

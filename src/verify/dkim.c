@@ -272,6 +272,15 @@ bool dkim_verifier_has_header(const struct dkim_verifier *v)
 	return v->in_body;
 }
 
+unsigned dkim_verifier_count(const struct dkim_verifier *v, struct bytes name)
+{
+	const struct dkim_field *lowest = map_get(&v->lowest, name);
+
+	if (v->too_long)
+		return DKIM_UNKNOWN;
+	return lowest ? lowest->count : 0;
+}
+
 /* ---- the judgement ---- */
 
 void dkim_verifier_need(const struct dkim_verifier *v, struct facts *f)

@@ -17,6 +17,8 @@
 #ifndef VERIFY_DKIM_H
 #define VERIFY_DKIM_H
 
+#include <limits.h>
+
 #include "base/arena.h"
 #include "verify/facts.h"
 
@@ -25,6 +27,7 @@ enum {
 	DKIM_HEADER = 256 * 1024, /* octets of header */
 	DKIM_NAMES = 400,         /* names in h= */
 };
+#define DKIM_UNKNOWN UINT_MAX
 
 /* RFC 8601, 2.7.1. */
 enum dkim_result {
@@ -63,6 +66,9 @@ void dkim_verifier_feed(struct dkim_verifier *v, struct bytes piece);
 void dkim_verifier_end(struct dkim_verifier *v);
 /* The blank line after the header has come, or the end. */
 bool dkim_verifier_has_header(const struct dkim_verifier *v);
+/* How many fields of this name (lower case) the header has, once it is complete; DKIM_UNKNOWN: it is too long to be looked at whole.
+ * For those who must not miss one. */
+unsigned dkim_verifier_count(const struct dkim_verifier *v, struct bytes name);
 /* Names the keys of all signatures and ARC sets as facts, so that they are asked while the body comes. Nothing before the header
  * is complete. */
 void dkim_verifier_need(const struct dkim_verifier *v, struct facts *f);

@@ -259,6 +259,42 @@ static void test_long_names(void **state)
 	rig_done(&r);
 }
 
+/* From behind a line that is no field, in a long line, far down: what programs show must not escape the policies. */
+static void test_hidden_from(void **state)
+{
+	static const char bank[] = "From: <ceo@good.test>\r\nSubject: x\r\n\r\nhello\r\n";
+	struct rig r = rig_make("", "198.51.100.1");
+	struct buf text = {0};
+
+	(void)state;
+	for (int kind = 0; kind < 5; kind++) {
+		const struct judging_result *j;
+
+		buf_clear(&text);
+		if (kind == 0)
+			buf_append_text(&text, "this is no field\r\n");
+		if (kind == 1)
+			buf_printf(&text, "From: %*s<ceo@good.test>\r\n\r\nx\r\n", 9000, "");
+		for (int i = 0; (kind == 2 && i < 100) || (kind == 3 && i < 300); i++)
+			buf_printf(&text, "X-Filler: %0900d\r\n", i);
+		if (kind == 4) {
+			buf_append_text(&text, "From: <a@other.test>\r\n");
+			for (int i = 0; i < 100; i++)
+				buf_printf(&text, "X-Filler: %0900d\r\n", i);
+		}
+		if (kind != 1)
+			buf_append_text(&text, bank);
+		buf_append_char(&text, 0);
+		j = mail(&r, "a@other.test", text.ptr);
+		assert_non_null(j);
+		if (j->action < JUDGE_JUNK)
+			print_error("kind %d\n", kind);
+		assert_true(j->action >= JUDGE_JUNK);
+	}
+	buf_done(&text);
+	rig_done(&r);
+}
+
 /* Whoever signs with his own domain has proved that, and not whom From says it is. */
 static void test_known_is_who_is_proved(void **state)
 {
@@ -392,6 +428,7 @@ int main(void)
 	        cmocka_unit_test(test_long_records),
 	        cmocka_unit_test(test_long_names),
 	        cmocka_unit_test(test_known_is_who_is_proved),
+	        cmocka_unit_test(test_hidden_from),
 	        cmocka_unit_test(test_several_authors),
 	        cmocka_unit_test(test_score_only),
 	        cmocka_unit_test(test_the_store_has_the_last_word),
