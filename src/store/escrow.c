@@ -119,6 +119,13 @@ enum result escrow_gone_apply(struct store *s, const struct change_escrow_gone *
 	return OK;
 }
 
+static void orders_wait(struct store *s)
+{
+	store_hold(s);
+	s->escrow.ordered = true;
+	store_let(s);
+}
+
 enum result escrow_order_apply(struct store *s, const struct change_escrow_order *c)
 {
 	struct db_query *q = db_query(s->db,
@@ -126,7 +133,7 @@ enum result escrow_order_apply(struct store *s, const struct change_escrow_order
 
 	db_bind(q, "biui", c->check, c->since, c->after, c->at);
 	db_execute(q);
-	s->escrow.ordered = true;
+	orders_wait(s);
 	return OK;
 }
 
@@ -136,7 +143,7 @@ enum result escrow_order_gone_apply(struct store *s, const struct change_escrow_
 
 	db_bind(q, "b", c->check);
 	db_execute(q);
-	s->escrow.ordered = true; /* others may be there */
+	orders_wait(s); /* others may be there */
 	return OK;
 }
 
@@ -282,7 +289,9 @@ enum result escrow_commit(struct store *s, struct job *j, uint64_t mail, uint64_
 	                            .evidence = judged.evidence,
 	                            .message_id = a->message_id};
 	note_kept(j, e, &judged);
+	store_hold(s);
 	s->escrow.octets += size;
+	store_let(s);
 	return OK;
 }
 
@@ -480,15 +489,20 @@ static enum result run_order(struct store *s, struct job *j, struct why *why)
 	struct change_escrow_order o;
 	uint64_t mails[ESCROW_BATCH];
 	struct change_escrow e;
+	time_ms due;
 	size_t count;
+	bool found;
 
 	(void)why;
 	j->urgent = true;
+	due = orders_due(s);
+	found = next_order(s, j, &o);
+	store_hold(s);
 	s->escrow.running = s->escrow.ordered = false; /* applying the effect sets it again */
-	s->escrow.due = orders_due(s);
-	if (!next_order(s, j, &o))
+	s->escrow.due = found ? j->now + RETRY_MS /* if this is not written down */ : due;
+	store_let(s);
+	if (!found)
 		return OK;
-	s->escrow.due = j->now + RETRY_MS; /* if this is not written down */
 	count = refused_by(s, &o, mails);
 	for (size_t i = 0; i < count; i++) {
 		if (escrow_read(s->db, &j->arena, mails[i], &e) &&
@@ -533,7 +547,6 @@ static enum result run_forget(struct store *s, struct job *j, struct why *why)
 
 	(void)why;
 	j->urgent = true;
-	s->escrow.running = false;
 	db_bind(q, "iu", oldest, (uint64_t)ESCROW_SWEEP);
 	while (db_next(q)) {
 		bool kept = db_i64(q, 3) == 0;
@@ -550,9 +563,12 @@ static enum result run_forget(struct store *s, struct job *j, struct why *why)
 		                                      .mail = mails[i]});
 	}
 	senders_quiet(s, j);
+	store_hold(s);
+	s->escrow.running = false;
 	s->escrow.octets = octets;
 	s->escrow.forget = count == ESCROW_SWEEP;
 	s->escrow.ordered = true; /* one that failed is tried again */
+	store_let(s);
 	return OK;
 }
 

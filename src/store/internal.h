@@ -248,7 +248,7 @@ struct store {
 		uint64_t last;
 		struct map networks; /* name: struct sending_network (senders_seen.c) */
 	} judgements;
-	struct {                 /* the writer's */
+	struct {                 /* locked */
 		uint64_t octets; /* kept, about */
 		bool ordered;    /* a release for a check may be under way */
 		bool forget;     /* more is to be forgotten now */
