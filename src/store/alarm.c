@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "store/dmarc.h"
 #include "store/life.h"
 #include "watch/alarm.h"
 #include "watch/incident.h"
@@ -345,6 +346,7 @@ enum result run_watch_tick(struct store *s, struct job *j, struct why *why)
 		look_at_channel(s, j, &c->alarms[i]);
 	close_unknown(s, j);
 	rhythms_tick(s, j);
+	dmarc_tick(s);
 	return OK;
 }
 
@@ -353,8 +355,8 @@ enum result run_watch_tick(struct store *s, struct job *j, struct why *why)
 static json_t *alarm_row(struct bytes server, const struct change_alarm *a, struct db_query *q)
 {
 	return json_pack(
-	        "{s:I,s:o,s:s,s:i,s:I,s:I,s:i,s:o,s:I,s:i,s:o,s:o,s:I,s:I,s:I,s:I,s:i,s:o,s:o}", "id",
-	        (json_int_t)a->id, "channel", admin_text(a->channel), "event",
+	        "{s:I,s:o,s:s,s:i,s:I,s:I,s:i,s:o,s:I,s:i,s:o,s:o,s:I,s:I,s:I,s:I,s:i,s:o,s:o}",
+	        "id", (json_int_t)a->id, "channel", admin_text(a->channel), "event",
 	        alarm_event_name(a->event), "event_number", (int)a->event, "at_ms",
 	        (json_int_t)a->at, "due_ms", (json_int_t)a->due, "tries", (int)a->tries, "failed",
 	        admin_text(a->failed), "incident", (json_int_t)a->incident, "kind_number",

@@ -3,12 +3,15 @@ import gzip
 import imaplib
 import json
 import smtplib
+import sqlite3
+import time
 from email import policy
 from email.message import EmailMessage
 
 import pytest
-from instance import wait_for
+from instance import Instance, wait_for
 from talk import PASSWORD
+from zones import Zones
 
 REPORT = """<?xml version="1.0"?>
 <feedback><report_metadata><org_name>{org}</org_name><email>p@{org}</email><report_id>{id}</report_id>
@@ -85,3 +88,39 @@ def test_reports_outlive_a_restart(server):
     server.kill()
     server.start()
     assert len(rows(server)) == 2
+
+
+def test_mail_that_was_judged_is_reported_the_day_after(tmp_path):
+    """The whole circle: mail of a domain that wants reports is counted; when the day is over the report leaves; its address is ours
+    here, so that what it says can be read with `hikyaku dmarc`."""
+    with Zones(tmp_path / "zones") as dns:
+        dns.zone("good.test", '@ TXT "v=spf1 ip4:127.0.5.0/24 -all"\n_dmarc TXT "v=DMARC1; p=none; rua=mailto:dmarc@example.test"')
+        dns.zone("example.test", 'good.test._report._dmarc TXT "v=DMARC1"')
+        dns.zone("test", "")
+        dns.zone("127.in-addr.arpa", "")
+        dns.start()
+        h = Instance(tmp_path / "h", settings="judge { trust 127.0.0.1 }\ndmarc { reports dmarc@example.test }\n"
+                     "carry { tls-reports-within 200ms }\n" + dns.settings(timeout="2s"))
+        h.setup().start()
+        for name in ("ken", "dmarc"):
+            h.account(name, PASSWORD)
+        for source, sender in (("127.0.5.1", "a@good.test"), ("127.0.5.1", "b@good.test"), ("127.0.6.1", "a@good.test")):
+            with smtplib.SMTP("127.0.0.1", h.port("smtp"), source_address=(source, 0)) as s:
+                s.sendmail(sender, ["ken@example.test"], f"From: {sender}\r\nSubject: x\r\n\r\nhello\r\n")
+            time.sleep(1.2)  # it is written once a second, and with the next mail
+        assert h.stop() == 0
+        # Nobody can wait for tomorrow: what was counted is made a day older.
+        index = sqlite3.connect(tmp_path / "h" / "data" / "index.db")
+        assert index.execute("SELECT SUM(count) FROM dmarc_count").fetchone() == (3,)
+        index.execute("UPDATE dmarc_count SET day = day - 86400000")
+        index.commit()
+        index.close()
+        h.start()
+        wait_for(lambda: rows(h, "good.test"), 30)
+        found = {r["ip"]: r for r in rows(h)}
+        assert (found["127.0.5.1"]["mails"], found["127.0.5.1"]["spf"], found["127.0.5.1"]["failed"]) == (2, 2, 0)
+        assert (found["127.0.6.1"]["mails"], found["127.0.6.1"]["failed"]) == (1, 1)
+        assert [r["reporter"] for r in rows(h, "--reports")] == ["example.test"]
+        wait_for(lambda: inbox(h, "dmarc") == 1)
+        assert "dmarc-reported" in h.log_text()
+        assert h.stop() == 0
