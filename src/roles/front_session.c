@@ -679,11 +679,21 @@ static void begin_protocol(struct connection *c, struct bytes in)
 	pump(c, in);
 }
 
+/* A mail server waits for the greeting (RFC 5321, 3.1); what sends its commands blindly does not. */
+static void tell_early(struct connection *c)
+{
+	if (c->protocol->protocol == CONFIG_SMTP &&
+	    (buf_len(&c->in) > 0 || socket_has_input(c->fd)))
+		role_offence(c->front->role, own_number(c), c->session, &c->peer.ip, BAN_EARLY, 1,
+		             service_of(c), (struct bytes){0});
+}
+
 /* It is not kept out, or nobody can say: a store that is away must not shut the door. */
 static void let_in(struct connection *c)
 {
 	struct buf rest = c->in;
 
+	tell_early(c);
 	c->in = (struct buf){0};
 	c->let_in = true;
 	begin_protocol(c, buf_bytes(&rest));

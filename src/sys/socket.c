@@ -311,6 +311,13 @@ enum result socket_write(int fd, struct bytes data, size_t *ret_len)
 	return OK;
 }
 
+bool socket_has_input(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 void socket_acknowledge(int fd)
 {
 	set_flag(fd, IPPROTO_TCP, TCP_QUICKACK);

@@ -183,7 +183,7 @@ def test_a_dictionary_attack_from_a_thousand_addresses(fresh):
 
 def test_a_dictionary_of_recipients_and_probes(fresh):
     h = serve(fresh)
-    bad, probe, friend = "127.0.30.30", "127.0.31.31", "127.0.32.32"
+    bad, probe, friend, early = "127.0.30.30", "127.0.31.31", "127.0.32.32", "127.0.33.33"
 
     def rcpts(source, names, take=None):
         with smtplib.SMTP("127.0.0.1", h.port("smtp"), timeout=30, source_address=(source, 0)) as s:
@@ -211,6 +211,17 @@ def test_a_dictionary_of_recipients_and_probes(fresh):
         except OSError:
             pass
     assert wait_for(lambda: is_dropped(h, probe, "smtp"))
+    # Who does not wait for the greeting, now and then: a bot.
+    for _ in range(60):
+        try:
+            with connect(h, "smtp", early) as s:
+                s.sendall(b"EHLO somebody.test\r\n")
+                if b"kept out" in s.recv(200):
+                    break
+        except OSError:
+            break
+    record = [r for r in rows(h, "ban", "why", early) if "offences" in r]
+    assert record and record[0]["offences"]["early-talker"] >= 1
     # A list server with members that are gone is a guest all the same.
     for n in range(4):
         rcpts(friend, [f"gone{n}{i}@example.test" for i in range(10)], take="ken@example.test")
