@@ -1,13 +1,14 @@
-/* One channel's alarms, told one after the other: webhooks by POST, signed where the channel has a secret; mail as mail. A sealed machine
- * over asks (ALARM, RESOLVE, ALARM_SIGN, FETCH; DKIM_KEYS, DKIM_SIGN, SPOOL, COMMIT; ALARM_DONE).
+/* One channel's alarms, told one after the other: webhooks by POST, signed where the channel has a secret; mail as mail.
+ * A sealed machine over asks (ALARM, RESOLVE, ALARM_SIGN, FETCH; DKIM_KEYS, DKIM_SIGN, SPOOL, COMMIT; ALARM_DONE).
  *
  *	struct alarming *t = alarming_new(config, "ops", now);
  *	while (alarming_ask(t, &a)) forward(&a);
  *	alarming_answer(t, &answer);                    then drain the asks again
  *	if (alarming_finished(t)) alarming_free(&t);    no more for now: again in a moment
  *
- * An alarm is told when the other side says 2xx, or when the mail is durable in the queue. What fails ends the round: the store says when it
- * is tried again. One that was taken while we died is told twice; its id (webhook-id, Message-ID) is the same. */
+ * An alarm is told when the other side says 2xx, or when the mail is durable in the queue. What fails ends the round:
+ * the store says when it is tried again. One that was taken while we died is told twice; its id (webhook-id, Message-ID)
+ * is the same. */
 #ifndef CARRYING_ALARM_H
 #define CARRYING_ALARM_H
 
@@ -19,8 +20,8 @@ struct alarming;
 
 enum { ALARMING_ADDRESSES = 16 };
 
-/* Where a webhook's host was when it was last reached: that the DNS fails must be told, too. Kept from round to round by whoever drives this;
- * all zero at first. */
+/* Where a webhook's host was when it was last reached: that the DNS fails must be told, too. Kept from round to round by
+ * whoever drives this; all zero at first. */
 struct alarming_memory {
 	struct ip addresses[ALARMING_ADDRESSES];
 	size_t count;

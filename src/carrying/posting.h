@@ -1,5 +1,5 @@
-/* A mail of our own, handed in: signed with our keys (DKIM_KEYS, DKIM_SIGN), spooled, committed. A sealed machine over asks, one open at a
- * time.
+/* A mail of our own, handed in: signed with our keys (DKIM_KEYS, DKIM_SIGN), spooled, committed. A sealed machine over
+ * asks, one open at a time.
  *
  *	struct posting *p = posting_new(config, &(struct posting_mail){.content = mail, .domain = ..., ...}, now);
  *	while (posting_ask(p, &a)) forward(&a);

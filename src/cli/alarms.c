@@ -1,5 +1,5 @@
-/* `hikyaku alarms`: what waits for the operator's channels, a test of them, and a command in place of a channel. The command is run here, by
- * whoever started this, and not by the server: none of its processes may start a program. */
+/* `hikyaku alarms`: what waits for the operator's channels, a test of them, and a command in place of a channel. The
+ * command is run here, by whoever started this, and not by the server: none of its processes may start a program. */
 #include <errno.h>
 #include <jansson.h>
 #include <signal.h>

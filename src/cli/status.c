@@ -1,5 +1,5 @@
-/* `hikyaku status` and `hikyaku metrics`: how the server is, for people and for Prometheus. Exit 1 when an incident is open, so that a script or a
- * monitor needs nothing else. */
+/* `hikyaku status` and `hikyaku metrics`: how the server is, for people and for Prometheus. Exit 1 when an incident is
+ * open, so that a script or a monitor needs nothing else. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>

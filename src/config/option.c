@@ -116,6 +116,7 @@ const char *option_nearest_section(struct bytes section)
 	const char *found = NULL;
 
 	nearer(section, "listener", &best, &found);
+	nearer(section, "alarm", &best, &found);
 	nearer(section, "route", &best, &found);
 	nearer(section, "source", &best, &found);
 	nearer(section, "judge-for", &best, &found);

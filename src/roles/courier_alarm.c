@@ -1,5 +1,5 @@
-/* Every few seconds: is there an alarm for one of the operator's channels? carrying/alarm.h says how it is told. Channels do not wait for each
- * other: each has a round of its own, with a session of its own. */
+/* Every few seconds: is there an alarm for one of the operator's channels? carrying/alarm.h says how it is told.
+ * Channels do not wait for each other: each has a round of its own, with a session of its own. */
 #include "base/memory.h"
 #include "carrying/alarm.h"
 #include "roles/courier.h"

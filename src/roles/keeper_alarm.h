@@ -1,5 +1,5 @@
-/* Signatures of webhooks: each channel's secret is keys/alarm/NAME, its first line: whsec_ and base64 (standardwebhooks.com), or any
- * text, which is then taken as it is. */
+/* Signatures of webhooks: each channel's secret is keys/alarm/NAME, its first line: whsec_ and base64
+ * (standardwebhooks.com), or any text, which is then taken as it is. */
 #ifndef ROLES_KEEPER_ALARM_H
 #define ROLES_KEEPER_ALARM_H
 

@@ -1,5 +1,5 @@
-/* watch: looks at the server itself. It reads no mail and no stranger's bytes but DNS answers, keeps nothing that the store does not
- * keep for it, and only asks.
+/* watch: looks at the server itself. It reads no mail and no stranger's bytes but DNS answers, keeps nothing that the
+ * store does not keep for it, and only asks.
  *
  *	every minute     WATCH_TICK: the store tells again what is open, and looks for channels that do not get through and for mail
  *	                 that no longer comes

@@ -1,8 +1,10 @@
-/* Alarms: what the operator is told of incidents over something that is not mail, and mail that usually comes. For the files of store/.
+/* Alarms: what the operator is told of incidents over something that is not mail, and mail that usually comes. For the
+ * files of store/.
  *
- * Each event of an incident becomes a row for each channel (section `alarm`), in the transaction that changes the incident: an
- * alarm is as durable as its incident. Channels are served in order, oldest first; who sends takes a row with ALARM (or
- * ADMIN_ALARMS) and says what became of it. A row that was sent but not said so is sent again: its id tells (watch/alarm.h).
+ * Each event of an incident becomes a row for each channel (section `alarm`), in the transaction that changes the
+ * incident: an alarm is as durable as its incident. Channels are served in order, oldest first; who sends takes a row
+ * with ALARM (or ADMIN_ALARMS) and says what became of it. A row that was sent but not said so is sent again: its id
+ * tells (watch/alarm.h).
  *
  *	waiting --sent--> gone
  *	   ^  |

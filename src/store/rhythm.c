@@ -1,5 +1,6 @@
-/* How mail usually comes. What was taken is noted in memory; once a minute it is written down (RHYTHM), and whoever is silent for longer
- * than ever before becomes an incident. A crash may cost the last minute, which nobody misses. */
+/* How mail usually comes. What was taken is noted in memory; once a minute, and of one
+ * key every ten minutes, it is written down (RHYTHM), and whoever is silent for longer
+ * than ever before becomes an incident. A crash may cost the last minutes, which nobody misses. */
 #include <stdio.h>
 
 #include "store/alarm.h"
@@ -10,8 +11,9 @@
 enum {
 	HEARD_MAX = 50000, /* in memory: most of them came once and never again */
 	ROWS_MAX = 20000,
-	TICK_MOST = 500, /* rows written in one tick */
-	RAISE_MOST = 20, /* incidents raised in one tick */
+	SPACING_MS = 10 * 60 * 1000, /* who writes often is written down so seldom */
+	TICK_MOST = 500,             /* rows written in one tick */
+	RAISE_MOST = 20,             /* incidents raised in one tick */
 	FORGET_MOST = 200,
 	GRACE_SILENCE_MS = 3600 *
 	                   1000, /* after a start: what waited for us elsewhere comes first */
@@ -20,11 +22,12 @@ enum {
 #define IDLE_MS (45LL * 24 * 3600 * 1000)
 #define ALL_KEY BYTES("all")
 
-/* Of one key since the last tick. */
+/* Of one key. */
 struct heard {
 	time_ms at;
-	bool pending; /* came since the last tick */
-	bool once;    /* has no row yet: it gets one when it comes again */
+	time_ms written; /* 0: not since the start */
+	bool pending;    /* came since it was written down */
+	bool once;       /* has no row yet: it gets one when it comes again */
 };
 
 /* ---- rows ---- */
@@ -115,53 +118,59 @@ void rhythm_note(struct store *s, const struct job *j, struct bytes sender, stru
 	buf_done(&key);
 }
 
-/* True: it has a row from now on (or still). */
-static bool write_down(struct store *s, struct job *j, struct bytes key, struct heard *h)
+static void write_down(struct store *s, struct job *j, struct bytes key, struct heard *h)
 {
 	struct silence r = {0};
 
 	h->pending = false;
 	if (!load(s, key, &r) && !h->once && !bytes_equal(key, ALL_KEY)) {
 		h->once = true;
-		return false;
+		return;
 	}
+	h->once = false;
+	h->written = j->now;
 	silence_arrived(&r, h->at);
 	save(j, key, &r, silence_due(&r, silence_kind_of(key)));
 	(void)incident_close(s, j, INCIDENT_SILENCE, key);
-	return true;
+}
+
+static void forget_keys(struct store *s, struct bytes keys)
+{
+	struct wire w = wire_of(keys);
+
+	while (!wire_end(&w))
+		memory_free(map_remove(&s->rhythms, wire_block(&w)));
 }
 
 static void write_all_down(struct store *s, struct job *j)
 {
 	struct buf gone = {0};
 	struct map_entry *e;
-	struct bytes rest, key;
 	size_t written = 0;
 
 	for (size_t at = 0; written < TICK_MOST && (e = map_each(&s->rhythms, &at));) {
 		struct heard *h = e->value;
+		struct bytes key = bytes_of(e->key, e->key_len);
+		bool lately = j->now - h->written < SPACING_MS;
 
-		if (!h->pending)
-			continue;
-		written++;
-		key = bytes_of(e->key, e->key_len);
-		if (write_down(s, j, key, h))
+		if (h->pending && !lately) {
+			write_down(s, j, key, h);
+			written++;
+		} else if (!h->pending && !h->once && !lately) {
 			buf_block(&gone, key);
+		}
 	}
-	rest = buf_bytes(&gone);
-	while (rest.len > 0) {
-		struct wire w = wire_of(rest);
-
-		key = wire_block(&w);
-		rest = w.rest;
-		memory_free(map_remove(&s->rhythms, key));
-	}
+	forget_keys(s, buf_bytes(&gone));
 	buf_done(&gone);
 }
 
-/* Written down in this very job: the index does not know it yet. */
-static bool is_fresh(const struct job *j, struct bytes key)
+/* Came, and the index does not know it yet: written down in this very job, or not at all. */
+static bool is_fresh(const struct store *s, const struct job *j, struct bytes key)
 {
+	const struct heard *h = map_get(&s->rhythms, key);
+
+	if (h && h->pending)
+		return true;
 	for (size_t i = 0; i < j->change_count; i++)
 		if (j->changes[i].kind == CHANGE_RHYTHM &&
 		    bytes_equal(j->changes[i].rhythm.key, key))
@@ -227,7 +236,7 @@ static void miss(struct store *s, struct job *j)
 
 	db_bind(q, "iu", j->now, (uint64_t)RAISE_MOST);
 	while (count < RAISE_MOST && db_next(q)) {
-		if (is_fresh(j, db_bytes(q, 0)))
+		if (is_fresh(s, j, db_bytes(q, 0)))
 			continue;
 		late[count].key = arena_copy(&j->arena, db_bytes(q, 0));
 		silence_unpack(db_bytes(q, 1), &late[count++].rhythm);
@@ -256,7 +265,7 @@ static void forget_idle(struct store *s, struct job *j)
 	while (db_next(q)) {
 		struct bytes key = arena_copy(&j->arena, db_bytes(q, 0));
 
-		if (!map_get(&s->rhythms, key) && !is_fresh(j, key))
+		if (!is_fresh(s, j, key))
 			job_change(j, CHANGE_RHYTHM_GONE)->rhythm_gone.key = key;
 	}
 }

@@ -1,5 +1,6 @@
-/* What is told of an incident to somebody who is not looking: the octets of a webhook's request, a mail, one line. Pure: the store
- * keeps the rows (store/alarm.c), courier sends them (carrying/alarm.h), `hikyaku alarms run` hands them to a command.
+/* What is told of an incident to somebody who is not looking: the octets of a webhook's request, a mail, one line. Pure:
+ * the store keeps the rows (store/alarm.c), courier sends them (carrying/alarm.h), `hikyaku alarms run` hands them to a
+ * command.
  *
  *	struct alarm a = {.event = ALARM_RAISED, .incident = 7, .kind = INCIDENT_BLOCKED, .key = BYTES("google"), ...};
  *	alarm_json(&a, &arena, &body);

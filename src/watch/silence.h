@@ -1,5 +1,5 @@
-/* When is silence worth telling? From how mail of one kind (of one person to another, of a list, of a host's jobs) came so far: a pure
- * function of its own rhythm.
+/* When is silence worth telling? From how mail of one kind (of one person to another, of a list, of a host's jobs) came
+ * so far: a pure function of its own rhythm.
  *
  *	struct silence s = {0};
  *	silence_unpack(record, &s);
@@ -7,9 +7,10 @@
  *	due = silence_due(&s, SILENCE_PAIR);           0: no rhythm that anybody could miss
  *	silence_pack(&s, &record);
  *
- * What counts are the quiet stretches between mails, by the weekday on which they began: who writes on working days is silent for three
- * days from every Friday on, and for one from Monday on. Where nearly all stretches are alike, one that is a quarter longer than any (for
- * people: half as long again) is too long; where they are not, four times the longest. It takes weeks to know a rhythm; before that nothing is missed. */
+ * What counts are the quiet stretches between mails, by the weekday on which they began: who writes on working days is
+ * silent for three days from every Friday on, and for one from Monday on. Where nearly all stretches are alike, one that
+ * is a quarter longer than any (for people: half as long again) is too long; where they are not, four times the longest.
+ * It takes weeks to know a rhythm; before that nothing is missed. */
 #ifndef WATCH_SILENCE_H
 #define WATCH_SILENCE_H
 
@@ -48,8 +49,9 @@ void silence_pack(const struct silence *s, struct buf *out);
 /* A record that does not fit is an empty one. */
 void silence_unpack(struct bytes record, struct silence *ret);
 
-/* Which kind, and its key: "list ml@example.test", "host nas.example.test", "pair a@x > b@y"; by the envelope alone. Lists are known by their
- * bounce addresses (owner-, -bounces, -return-...), jobs by who sends them (root@, cron@ ...). False: nothing that could be missed. */
+/* Which kind, and its key: "list ml@example.test", "host nas.example.test", "pair a@x > b@y"; by the envelope alone.
+ * Lists are known by their bounce addresses (owner-, -bounces, -return-...), jobs by who sends them (root@, cron@ ...).
+ * False: nothing that could be missed. */
 bool silence_key(struct bytes sender, struct bytes rcpt, enum silence_kind *ret_kind,
                  struct buf *ret_key);
 /* Of such a key. */
