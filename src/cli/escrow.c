@@ -45,11 +45,11 @@ static void put_word(const struct cli *c, const char *option, const char *word, 
 		buf_printf(out, " %s=%s", word, text);
 }
 
-/* False: a time that is none. */
-static bool which(struct cli *c, struct buf *out)
+/* The nth ID, if there are any, and what the options say. False: a time that is none. */
+static bool which(const struct cli *c, size_t nth, struct buf *out)
 {
-	for (size_t i = 0; i < c->arg_count; i++)
-		buf_printf(out, " %s", c->args[i]);
+	if (nth < c->arg_count)
+		buf_printf(out, " %s", c->args[nth]);
 	put_word(c, "--check", "check", out);
 	put_word(c, "--to", "to", out);
 	put_word(c, "--from", "from", out);
@@ -153,22 +153,31 @@ static bool list_page(void *context, struct bytes rows, bool more)
 	return false;
 }
 
-int cli_escrow_list(struct cli *c)
+static int list_one(struct listing *l, size_t nth)
 {
-	struct listing l = {c, 0};
 	struct buf subject = {0};
 	int status;
 
-	if (!which(c, &subject)) {
+	if (!which(l->c, nth, &subject)) {
 		buf_done(&subject);
-		return no_time(c);
+		return no_time(l->c);
 	}
-	if (!cli_option(c, "--all"))
+	if (!cli_option(l->c, "--all"))
 		buf_append_text(&subject, " state=kept");
 	status = cli_admin_pages(
-	        c, (struct ask_admin){.verb = ADMIN_ESCROW_LIST, .subject = buf_bytes(&subject)},
-	        list_page, &l);
+	        l->c, (struct ask_admin){.verb = ADMIN_ESCROW_LIST, .subject = buf_bytes(&subject)},
+	        list_page, l);
 	buf_done(&subject);
+	return status;
+}
+
+int cli_escrow_list(struct cli *c)
+{
+	struct listing l = {c, 0};
+	int status = list_one(&l, 0);
+
+	for (size_t i = 1; status == CLI_DONE && i < c->arg_count; i++)
+		status = list_one(&l, i);
 	return status;
 }
 
@@ -320,26 +329,35 @@ static bool release_page(void *context, struct bytes rows, bool more)
 	return true;
 }
 
-int cli_escrow_release(struct cli *c)
+static int release_one(struct releasing *r, size_t nth)
 {
-	const char *to = cli_option(c, "--to");
-	struct releasing r = {.c = c};
+	const char *to = cli_option(r->c, "--to");
 	struct buf subject = {0};
 	int status;
 
-	if (!which(c, &subject)) {
+	if (!which(r->c, nth, &subject)) {
 		buf_done(&subject);
-		return no_time(c);
+		return no_time(r->c);
 	}
 	if (buf_len(&subject) == 0)
-		return cli_say_usage(c->command, "say which: an ID, or all");
+		return cli_say_usage(r->c->command, "say which: an ID, or all");
 	buf_append_text(&subject, " state=kept");
-	status = cli_admin_pages(c,
+	status = cli_admin_pages(r->c,
 	                         (struct ask_admin){.verb = ADMIN_ESCROW_RELEASE,
 	                                            .subject = buf_bytes(&subject),
 	                                            .value = bytes_of_text(to ? to : "")},
-	                         release_page, &r);
+	                         release_page, r);
 	buf_done(&subject);
+	return status;
+}
+
+int cli_escrow_release(struct cli *c)
+{
+	struct releasing r = {.c = c};
+	int status = release_one(&r, 0);
+
+	for (size_t i = 1; status == CLI_DONE && i < c->arg_count; i++)
+		status = release_one(&r, i);
 	if (status == CLI_DONE && !c->json)
 		printf(say(c, (struct words){"%zu mails delivered after all, to %lld recipients\n",
 		                             "%zu 通を宛先 %lld 件に配達しました\n"}),

@@ -102,6 +102,14 @@ def test_which(world):
     assert name in world.cli("escrow", "list", "--all", "--since=" + moment).stdout
 
 
+def test_several_at_once(world):
+    made = [forge(world) for _ in range(3)]
+    assert {row["id"] for row in rows(world, *(name for _, name in made))} == {name for _, name in made}
+    world.cli("escrow", "release", made[0][1], made[1][1])
+    assert find(world, made[0][0]) and find(world, made[1][0])
+    assert find(world, made[2][0], seconds=1) is None
+
+
 def test_a_restart_keeps_it(world):
     subject, name = forge(world)
     world.kill()
