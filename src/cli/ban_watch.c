@@ -119,6 +119,22 @@ static enum result watch(struct watching *w, struct why *why)
 	return r == OK && w->lines ? report(w, why) : r;
 }
 
+/* The samples are for all rules, in the filter's own mode; what is watched with may be fewer. Ours are for every day where
+ * nothing else is said. */
+static enum result make_jail(struct watching *w, struct bytes name, struct bytes mode,
+                             struct check *files, struct why *why)
+{
+	enum result r = jail_new(name, (struct bytes){0}, check_ban_find, files, &w->jail, why);
+
+	if (r == OK)
+		r = jail_prove(w->jail, why);
+	if (r == OK && mode.len) {
+		jail_free(&w->jail);
+		r = jail_new(name, mode, check_ban_find, files, &w->jail, why);
+	}
+	return r;
+}
+
 static enum result begin(struct cli *c, struct watching *w, struct check *files, struct why *why)
 {
 	const char *filter = cli_option(c, "--filter"), *mode = cli_option(c, "--mode");
@@ -129,10 +145,11 @@ static enum result begin(struct cli *c, struct watching *w, struct check *files,
 	if (r == OK && filter)
 		name = files->files[0].name;
 	if (r == OK)
-		r = jail_new(name, bytes_of_text(mode ? mode : ""), check_ban_find, files, &w->jail,
-		             why);
-	if (r == OK)
-		r = jail_prove(w->jail, why);
+		r = make_jail(w, name,
+		              bytes_of_text(mode     ? mode
+		                            : filter ? ""
+		                                     : "normal"),
+		              files, why);
 	if (r == OK)
 		r = client_open(c->directory, &w->client, why);
 	if (r == OK)

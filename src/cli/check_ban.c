@@ -138,6 +138,8 @@ enum result check_ban(const struct check *c, struct buf *out, struct why *why)
 	enum result r;
 
 	mode = mode_of(c, &name);
+	if (check_option(c, "--prove"))
+		mode = (struct bytes){0}; /* samples are for all rules */
 	r = jail_new(name, mode, check_ban_find, (void *)c, &jail, why);
 	if (r == OK && check_option(c, "--prove"))
 		r = jail_prove(jail, why);

@@ -255,6 +255,9 @@ enum result jail_new(struct bytes name, struct bytes mode, jail_file_function *f
 
 	make_limits(j);
 	j->name = arena_copy(&j->arena, name);
+	if (r == OK && mode.len && jail_file_raw(&f, "definition", "mode").len &&
+	    !jail_file_has_variant(&f, mode))
+		r = why_set(why, INVALID, "it has no mode %.*s", BYTES_ARG(bytes_first(mode, 40)));
 	if (mode.len)
 		jail_file_set(&f, "definition", BYTES("mode"), mode);
 	if (r == OK)

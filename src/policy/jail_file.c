@@ -48,6 +48,20 @@ struct bytes jail_file_raw(const struct jail_file *f, const char *section, const
 	return v ? *v : (struct bytes){0};
 }
 
+bool jail_file_has_variant(const struct jail_file *f, struct bytes ending)
+{
+	struct map_entry *e;
+
+	for (size_t at = 0; (e = map_each(&f->values, &at));) {
+		struct bytes key = bytes_of(e->key, e->key_len);
+
+		if (bytes_ends(key, ending) && key.len > ending.len &&
+		    key.ptr[key.len - ending.len - 1] == '-')
+			return true;
+	}
+	return false;
+}
+
 void jail_file_done(struct jail_file *f)
 {
 	map_done(&f->values);

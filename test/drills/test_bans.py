@@ -307,6 +307,18 @@ def test_rules_that_never_match_are_an_incident(fresh, tmp_path):
     assert jail["lines"] == 35 and jail["matched"] == 5
 
 
+def test_ssh_s_log_bans(fresh):
+    """With our own filter: for every day where no mode is said."""
+    h = serve(fresh)
+    log = "".join(f"Jan  2 03:04:05 mx sshd[{n}]: Invalid user eve{n} from 127.0.60.1 port 4711\n"
+                  f"Jan  2 03:04:05 mx sshd[{n}]: Did not receive identification string from 127.0.60.2 port 4711\n" for n in range(9))
+    h.cli("ban", "watch", "sshd", stdin=log)
+    assert [r["address"] for r in rows(h, "ban", "list")] == ["127.0.60.1"]
+    h.cli("ban", "watch", "sshd", "--mode", "aggressive", stdin=log)
+    assert len(rows(h, "ban", "list")) == 2
+    assert h.cli("ban", "watch", "sshd", "--mode", "bogus", stdin=log, check=False).returncode == 1
+
+
 def test_rules_that_are_not_proven_are_not_used(fresh, tmp_path):
     h = serve(fresh)
     (tmp_path / "thing.conf").write_text(FILTER.partition("[Samples]")[0])

@@ -116,6 +116,26 @@ static void what_is_wrong_is_said(void **state)
 	}
 }
 
+static void a_mode_that_is_not_there(void **state)
+{
+	struct jail *j = NULL;
+	struct why why = {""};
+
+	assert_int_equal(jail_new(BYTES("sshd"), BYTES("bogus"), jail_builtin, NULL, &j, &why),
+	                 INVALID);
+	assert_non_null(strstr(why.text, "it has no mode bogus"));
+	assert_int_equal(jail_new(BYTES("sshd"), BYTES("normal"), jail_builtin, NULL, &j, &why),
+	                 OK);
+	says(j, "Jan  2 03:04:05 mx sshd[1]: Did not receive identification string from 192.0.2.1",
+	     "-");
+	says(j, "Jan  2 03:04:05 mx sshd[1]: Invalid user eve from 192.0.2.1", "192.0.2.1");
+	jail_free(&j);
+	/* A filter without modes takes any. */
+	assert_int_equal(jail_new(BYTES("qmail"), BYTES("normal"), jail_builtin, NULL, &j, &why),
+	                 OK);
+	jail_free(&j);
+}
+
 static void samples_are_required_and_run(void **state)
 {
 	struct why why = {""};
@@ -238,6 +258,7 @@ int main(void)
 	        cmocka_unit_test(ours_prove_themselves),
 	        cmocka_unit_test(values_lead_to_values),
 	        cmocka_unit_test(what_is_wrong_is_said),
+	        cmocka_unit_test(a_mode_that_is_not_there),
 	        cmocka_unit_test(samples_are_required_and_run),
 	        cmocka_unit_test(dates_are_known),
 	        cmocka_unit_test(a_slow_rule_stops),
