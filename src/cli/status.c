@@ -15,7 +15,7 @@ enum { WIDTH = 79, INCIDENTS_SHOWN = 8 };
 
 struct state {
 	struct arena arena;
-	struct bytes master, roles, dns, figures, incidents, alarms; /* JSON lines */
+	struct bytes master, roles, dns, figures, incidents, alarms, checks; /* JSON lines */
 };
 
 static enum result ask_rows(struct client *client, struct state *s, enum admin_verb verb,
@@ -57,6 +57,8 @@ static enum result read_state(struct client *client, struct state *s, struct why
 		r = ask_rows(client, s, ADMIN_INCIDENTS, &s->incidents, why);
 	if (r == OK)
 		r = ask_rows(client, s, ADMIN_ALARMS, &s->alarms, why);
+	if (r == OK)
+		r = ask_rows(client, s, ADMIN_CHECKS, &s->checks, why);
 	return r;
 }
 
@@ -483,6 +485,30 @@ static void put_incidents_metrics(struct bytes rows)
 	}
 }
 
+/* A figure of each check. */
+static void put_check_metric(struct bytes rows, const char *name, const char *key, const char *help)
+{
+	json_t *row;
+
+	put_head(name, "gauge", help);
+	while ((row = next_row(&rows))) {
+		printf("hikyaku_%s{", name);
+		put_label("check", text_at(row, "check"), true);
+		put_label("state", text_at(row, "state"), false);
+		printf("} %lld\n", number_at(row, key));
+		json_decref(row);
+	}
+}
+
+static void put_checks_metrics(struct bytes rows)
+{
+	put_check_metric(rows, "check_covered_percent", "covered_percent",
+	                 "How much of the last hour's mail the check could look at.");
+	put_check_metric(rows, "check_hits_day", "hits_day", "What it accused in the last day.");
+	put_check_metric(rows, "check_false_hits_day", "false_hits_day",
+	                 "Known senders among them.");
+}
+
 static void put_dns_metrics(struct bytes rows)
 {
 	json_t *row = next_row(&rows);
@@ -504,6 +530,7 @@ int cli_metrics(struct cli *c)
 		put_roles_metrics(s.roles);
 		put_dns_metrics(s.dns);
 		put_figures_metrics(s.figures);
+		put_checks_metrics(s.checks);
 		put_incidents_metrics(s.incidents);
 		put_head("alarms_waiting", "gauge", "Alarms that their channel did not take yet.");
 		printf("hikyaku_alarms_waiting %zu\n", count_rows(s.alarms));

@@ -219,6 +219,7 @@ watch {{ tests 10s }}
             assert wait_for(lambda: any(n == "2.0.0.127.bl.test" for n, _ in dns.asked), 20), dns.asked
             time.sleep(3)
             assert h.cli("status").returncode == 0, h.cli("incidents").stdout
+            assert re.search(r'^hikyaku_check_covered_percent\{check="list.ours",state="proven"\} 100$', h.cli("metrics").stdout, re.M)
             dns.mad = True
             begin = time.monotonic()
             raised = hook.wait("incident.raised", 60)
