@@ -147,12 +147,23 @@ static uint64_t event_at(struct db *db, int64_t at)
 	return low;
 }
 
+static bool is_day_of(const struct trace *t, size_t day, int64_t at)
+{
+	char name[LEDGER_NAME];
+
+	ledger_name(at / (24LL * 3600 * 1000), name);
+	return strcmp(name, t->days[day]) == 0;
+}
+
 /* What happened within a minute of it. */
 static void look_up_time(struct trace *t, struct db *db, size_t day, int64_t at, size_t clue)
 {
 	struct db_query *q;
-	uint64_t from = event_at(db, at - TIME_AROUND_MS);
+	uint64_t from;
 
+	if (!is_day_of(t, day, at - TIME_AROUND_MS) && !is_day_of(t, day, at + TIME_AROUND_MS))
+		return;
+	from = event_at(db, at - TIME_AROUND_MS);
 	q = db_query(db, "SELECT " EVENT " FROM event e WHERE e.id>=? ORDER BY e.id LIMIT ?");
 	db_bind(q, "uu", from, (uint64_t)HITS_OF_CLUE);
 	while (db_next(q)) {
