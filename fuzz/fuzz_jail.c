@@ -53,8 +53,8 @@ static struct jail *ours(unsigned nth)
 	struct why why;
 
 	if (!made[nth])
-		check(jail_new(jail_builtin_name(nth), (struct bytes){0}, jail_builtin, NULL, &made[nth],
-		               &why) == OK);
+		check(jail_new(jail_builtin_name(nth), (struct bytes){0}, jail_builtin, NULL,
+		               &made[nth], &why) == OK);
 	jail_reset(made[nth]);
 	return made[nth];
 }

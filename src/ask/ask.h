@@ -129,13 +129,17 @@ struct answer {
 enum history_known {
 	HISTORY_WRITTEN_TO_BY_RCPT = 1 << 0, /* one of these recipients wrote to it */
 	HISTORY_WRITTEN_TO_BY_ANY = 1 << 1,  /* one of our people did */
-	HISTORY_GOOD_DOMAIN = 1 << 2,        /* the proved domain has long sent mail that nobody called junk */
-	HISTORY_GOOD_NETWORK = 1 << 3,       /* the client's network has */
-	HISTORY_SEEN_ADDRESS = 1 << 4,       /* mail From it came before */
-	HISTORY_SEEN_DOMAIN = 1 << 5,        /* mail of the proved domain did */
-	HISTORY_REPLY_TO_OURS = 1 << 6,      /* it answers a mail that one of our people sent */
-	HISTORY_OWN_LOGIN_NETWORK = 1 << 7,  /* From is one of ours, who logged in from where this mail came from */
-	HISTORY_SEEN_SAME_WAY = 1 << 8,      /* mail From it came from this network or with this proof before, and was no junk */
+	HISTORY_GOOD_DOMAIN =
+	        1 << 2, /* the proved domain has long sent mail that nobody called junk */
+	HISTORY_GOOD_NETWORK = 1 << 3,  /* the client's network has */
+	HISTORY_SEEN_ADDRESS = 1 << 4,  /* mail From it came before */
+	HISTORY_SEEN_DOMAIN = 1 << 5,   /* mail of the proved domain did */
+	HISTORY_REPLY_TO_OURS = 1 << 6, /* it answers a mail that one of our people sent */
+	HISTORY_OWN_LOGIN_NETWORK =
+	        1 << 7, /* From is one of ours, who logged in from where this mail came from */
+	HISTORY_SEEN_SAME_WAY =
+	        1
+	        << 8, /* mail From it came from this network or with this proof before, and was no junk */
 };
 
 enum history_about { HISTORY_ADDRESS, HISTORY_DOMAIN, HISTORY_NETWORK };
@@ -266,26 +270,26 @@ enum admin_verb {
 	ADMIN_INCIDENT_CLOSE, /* number: its id; what it holds goes on */
 	ADMIN_INCIDENT_ACK,   /* number: its id; value: by whom */
 	ADMIN_TRACE, /* subject: an address, Message-ID, queue id, or text to find these in; number: cursor */
-	ADMIN_ALARMS,     /* rows: alarms that wait, oldest first; subject: a channel, or empty: all; number: cursor */
+	ADMIN_ALARMS, /* rows: alarms that wait, oldest first; subject: a channel, or empty: all; number: cursor */
 	ADMIN_ALARM_DONE, /* number: its id; value: why it could not be told; empty: it was */
 	ADMIN_ALARM_TEST, /* subject: a channel, or empty: all; rows: one a channel */
 	ADMIN_SENDING, /* rows: one an account or uid: what it sent in the last hour and day, its limits */
-	ADMIN_BANS,    /* rows: bans; value "all": those that are over, too */
+	ADMIN_BANS,     /* rows: bans; value "all": those that are over, too */
 	ADMIN_BAN_WHY,  /* subject: an address or network; rows: all that is known of it */
 	ADMIN_BAN_LIFT, /* subject: the same, or empty: all */
-	ADMIN_BAN_ADD,  /* subject: the same; value: why; number: for how long, ms; 0: for the longest time */
+	ADMIN_BAN_ADD, /* subject: the same; value: why; number: for how long, ms; 0: for the longest time */
 	ADMIN_BAN_DRILL, /* the whole way with an address that nobody has (RFC 5737), then undone; rows: what happened */
 	ADMIN_BAN_JAIL, /* a jail's report; subject: its name; value: block example, then 16 octets of struct ip each: offences;
 	                 * number: lines << 32 | suspicious, since the last report */
 	ADMIN_JAILS,    /* rows: one a jail */
-	ADMIN_CHECKS,   /* rows: one a check of mail: may it refuse, since when not, why; subject: one alone; number: cursor */
+	ADMIN_CHECKS, /* rows: one a check of mail: may it refuse, since when not, why; subject: one alone; number: cursor */
 	ADMIN_CHECK_RESTORE, /* subject: a demoted check that the operator trusts again */
 	/* ESCROW_*: subject is words, store/escrow_admin.c says which: a mail's id, a refusal's short id, check=NAME, since=MS ... */
-	ADMIN_ESCROW_LIST,    /* number: cursor; rows have the mail's summary in base64 */
-	ADMIN_ESCROW_SHOW,    /* number: cursor; with the evidence */
-	ADMIN_ESCROW_READ,    /* one mail; number: offset; rows: one object, chunk in base64 */
+	ADMIN_ESCROW_LIST, /* number: cursor; rows have the mail's summary in base64 */
+	ADMIN_ESCROW_SHOW, /* number: cursor; with the evidence */
+	ADMIN_ESCROW_READ, /* one mail; number: offset; rows: one object, chunk in base64 */
 	ADMIN_ESCROW_RELEASE, /* number: cursor; value: this recipient alone, or empty: all; rows: what was released */
-	ADMIN_DMARC,   /* subject: a domain, or empty: all; number: received since, time_ms; value: "reports", or empty: sources */
+	ADMIN_DMARC, /* subject: a domain, or empty: all; number: received since, time_ms; value: "reports", or empty: sources */
 	ADMIN_SENDERS, /* rows: one a network of hosts whose names do not lead back to them; subject: one network, or empty: all;
 	                * number: since when, time_ms */
 };

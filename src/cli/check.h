@@ -23,10 +23,10 @@ struct check {
 	struct check_dns *dns; /* --dns; NULL: none was named */
 	struct check_file {    /* --filter: it, then what lies beside it */
 		struct bytes name, text;
-	} *files;
+	} * files;
 	size_t file_count;
 	struct arena arena; /* of files */
-	time_ms now;           /* --now, in seconds there; or the clock */
+	time_ms now;        /* --now, in seconds there; or the clock */
 };
 
 /* The last one's value, "" of a flag; NULL: it was not given. */

@@ -13,8 +13,9 @@
 #define FOLDER CLI_NEEDS_FOLDER
 #define LISTING (CLI_NEEDS_FOLDER | CLI_LISTS)
 
-#define ESCROW_HELP                                                                              \
-	"ID is the one in the refusal's text, or a queue id. TIME is 30m, 2h, 3d (ago), 2026-11-24 " \
+#define ESCROW_HELP                                                                       \
+	"ID is the one in the refusal's text, or a queue id. TIME is 30m, 2h, 3d (ago), " \
+	"2026-11-24 "                                                                     \
 	"or 2026-11-24T11:04."
 
 #define WHICH_HELP                                                                                \
@@ -114,19 +115,22 @@ static const struct cli_command commands[] = {
         {"alarms", "run", "NAME [--] COMMAND [ARG...]", 2, CLI_ARGS, FOLDER, "--once --lang=LANG",
          "run a command for each alarm of a channel that is collected\nThe alarm is JSON on its "
          "stdin; HIKYAKU_EVENT, _INCIDENT, _KIND, _KEY and _TITLE are in its environment. When it "
-         "does not\nend with 0 the alarm is tried again later. --once: those that wait, and no more.",
+         "does not\nend with 0 the alarm is tried again later. --once: those that wait, and no "
+         "more.",
          cli_alarms_run},
         {"metrics", NULL, "", 0, 0, FOLDER, "",
          "figures in Prometheus's text format, for node_exporter's textfile collector or a script",
          cli_metrics},
         {"dmarc", NULL, "[DOMAIN]", 0, 1, LISTING, "--reports --since=TIME --lang=LANG",
          "list who sent mail as our domains, as other hosts report it (DMARC), failures first\n"
-         "dkim, spf: mails that were proven so. --reports: the reports themselves. --since: 30 days "
+         "dkim, spf: mails that were proven so. --reports: the reports themselves. --since: 30 "
+         "days "
          "without it.",
          cli_dmarc},
         {"senders", NULL, "[NETWORK]", 0, 1, LISTING, "--since=TIME --lang=LANG",
          "list networks whose hosts have names that do not lead back to them, most missed first\n"
-         "known: mails from senders that your users know. With NETWORK: a letter to its postmaster. "
+         "known: mails from senders that your users know. With NETWORK: a letter to its "
+         "postmaster. "
          "Without --since\nthe last 7 days.",
          cli_senders},
         {"sending", NULL, "", 0, 0, LISTING, "",
@@ -156,7 +160,8 @@ static const struct cli_command commands[] = {
         {"ban", "watch", "SERVICE", 1, 1, FOLDER, "--mode=MODE --filter=FILE",
          "read another service's log on stdin and ban who fails there\n"
          "As in: journalctl -f -u ssh | hikyaku -C DIR ban watch sshd --mode normal. Its rules are "
-         "proven first;\n--filter FILE is a filter of your own in fail2ban's syntax, with a section "
+         "proven first;\n--filter FILE is a filter of your own in fail2ban's syntax, with a "
+         "section "
          "[Samples].",
          cli_ban_watch},
         {"ban", "jails", "", 0, 0, LISTING, "",
@@ -196,7 +201,8 @@ static const struct cli_command commands[] = {
         {"dkim", "remove", "DOMAIN SELECTOR", 2, 2, FOLDER, "--force",
          "delete a key; one that signs only with --force", cli_dkim_remove},
         {"status", NULL, "", 0, 0, LISTING, "--full --lang=LANG",
-         "say how the server is; 1 when it does not run or an incident is open\n--full: all figures, "
+         "say how the server is; 1 when it does not run or an incident is open\n--full: all "
+         "figures, "
          "a process a line",
          cli_status},
         {"reload", NULL, "", 0, 0, FOLDER, "",
@@ -211,7 +217,8 @@ static const struct cli_command commands[] = {
          "judge one thing on stdin, one result a line\ncheck mime: a message as a JSON tree; check "
          "charset NAME: octets to UTF-8; check bounce: whom a message says was not reached, and "
          "whether for good; check dkim, check arc: what a message's signatures are worth (--dns "
-         "ADDR[:PORT]);\ncheck spf --ip --helo --from: may that address send for it; check dmarc: what "
+         "ADDR[:PORT]);\ncheck spf --ip --helo --from: may that address send for it; check dmarc: "
+         "what "
          "From's domain wants; check report: a DMARC report, packed or in a message; check ban "
          "SERVICE: whom log lines accuse.",
          cli_check},

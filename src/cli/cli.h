@@ -79,8 +79,8 @@ int cli_queue_redirect(struct cli *c);
 int cli_escrow_list(struct cli *c); /* cli/escrow.c */
 int cli_escrow_show(struct cli *c);
 int cli_escrow_release(struct cli *c);
-int cli_dmarc(struct cli *c);   /* cli/dmarc.c */
-int cli_senders(struct cli *c); /* cli/senders.c */
+int cli_dmarc(struct cli *c);     /* cli/dmarc.c */
+int cli_senders(struct cli *c);   /* cli/senders.c */
 int cli_trace(struct cli *c);     /* cli/trace.c */
 int cli_incidents(struct cli *c); /* cli/incidents.c */
 int cli_incidents_show(struct cli *c);

@@ -153,9 +153,9 @@ enum config_list_use {
 /* One documented answer: octet by octet a range; the last may be bits instead. */
 struct config_list_code {
 	uint8_t from[4], to[4];
-	uint8_t bits;    /* not 0: some of these bits are set in the last octet */
-	bool refused;    /* it says that the list does not answer us */
-	uint8_t percent; /* of the list's points */
+	uint8_t bits;         /* not 0: some of these bits are set in the last octet */
+	bool refused;         /* it says that the list does not answer us */
+	uint8_t percent;      /* of the list's points */
 	struct bytes meaning; /* a word; may be empty */
 };
 
@@ -166,8 +166,8 @@ struct config_list {
 	enum config_list_kind kind;
 	enum config_list_use use;
 	config_points points;
-	bool ipv4, ipv6;   /* addresses that it has entries for */
-	bool base;         /* of domains: the registered domain is asked, not the whole name */
+	bool ipv4, ipv6; /* addresses that it has entries for */
+	bool base;       /* of domains: the registered domain is asked, not the whole name */
 	struct bytes listed, clean; /* test entries, before the zone: must be there, must not */
 	struct config_list_code *codes;
 	size_t code_count;

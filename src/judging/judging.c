@@ -224,7 +224,8 @@ static void finish(struct judging *j, enum judge_action action)
 	j->step = STEP_DONE;
 	j->result.action = action;
 	j->result.reason = j->verdict.reason;
-	j->result.junk_of = action == JUDGE_ACCEPT && j->verdict.action == JUDGE_ACCEPT ? j->junk_of : 0;
+	j->result.junk_of = action == JUDGE_ACCEPT && j->verdict.action == JUDGE_ACCEPT ? j->junk_of
+	                                                                                : 0;
 	header_make(j, &header);
 	j->result.header = arena_copy(&j->arena, buf_bytes(&header));
 	buf_done(&header);

@@ -45,7 +45,8 @@ enum {
 	BAN_POINT = 100,        /* scores are hundredths */
 	BAN_NETWORK_FACTOR = 4, /* a network's threshold, in thresholds of one address */
 	BAN_NETWORK_ADDRESSES = 5,
-	BAN_NTH_UNSEEN = 255, /* `nth` where the mechanism does not show the password (SCRAM, CRAM-MD5) */
+	BAN_NTH_UNSEEN =
+	        255, /* `nth` where the mechanism does not show the password (SCRAM, CRAM-MD5) */
 	BAN_CAMPAIGN_ADDRESSES = 30, /* so many guess at once: it is an attack from many places */
 };
 #define BAN_CAMPAIGN_MS (10 * 60 * 1000LL) /* ... within this */

@@ -86,8 +86,10 @@ static const struct front_protocol protocols[] = {
         {CONFIG_IMAPS, true, IMAP_BUSY, imap_options_new, imap_new, IMAP_BANNED, NULL},
         {CONFIG_POP3, false, POP3_BUSY, pop3_options_new, pop3_new, POP3_BANNED, NULL},
         {CONFIG_POP3S, true, POP3_BUSY, pop3_options_new, pop3_new, POP3_BANNED, NULL},
-        {CONFIG_SUBMISSION, false, SUBMIT_BUSY, submit_options_new, submit_new, SUBMIT_BANNED, NULL},
-        {CONFIG_SUBMISSIONS, true, SUBMIT_BUSY, submit_options_new, submit_new, SUBMIT_BANNED, NULL},
+        {CONFIG_SUBMISSION, false, SUBMIT_BUSY, submit_options_new, submit_new, SUBMIT_BANNED,
+         NULL},
+        {CONFIG_SUBMISSIONS, true, SUBMIT_BUSY, submit_options_new, submit_new, SUBMIT_BANNED,
+         NULL},
         {ROLE_SUBMIT, false, SUBMIT_BUSY, submit_options_new, submit_new, SUBMIT_BANNED, NULL},
 };
 

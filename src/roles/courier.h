@@ -79,7 +79,6 @@ bool reporter_answer(struct reporter *r, const struct answer *a);
 struct teller *teller_new(struct courier *c);
 bool teller_answer(struct teller *t, const struct answer *a); /* as reporter_answer */
 
-
 /* ---- courier_digest.c: tells recipients what was refused on their behalf, once a day ---- */
 
 struct digester *digester_new(struct courier *c);

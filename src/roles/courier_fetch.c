@@ -328,8 +328,9 @@ static void refuse(struct fetcher *f, const struct ask *a, enum result result, c
 
 void fetcher_ask(struct fetcher *f, const struct ask *a)
 {
-	unsigned port = a->fetch.port ? a->fetch.port
-	                              : (unsigned)f->courier->role->config->config->carry_https_port;
+	unsigned port = a->fetch.port
+	                        ? a->fetch.port
+	                        : (unsigned)f->courier->role->config->config->carry_https_port;
 	struct bytes host = host_of(a->fetch.url, a->fetch.port);
 	struct fetch *x;
 

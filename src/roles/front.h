@@ -32,7 +32,7 @@ struct front_protocol {
 	void *(*options_new)(const struct config *c, bool has_tls);
 	struct engine *(*engine_new)(const void *options, const struct engine_peer *peer,
 	                             time_ms now);
-	const char *banned; /* what a banned address is told; NULL: nothing */
+	const char *banned;                  /* what a banned address is told; NULL: nothing */
 	void (*options_free)(void *options); /* NULL: it is one piece of memory */
 };
 

@@ -49,7 +49,14 @@ struct front {
 	bool stopping;
 };
 
-enum connection_phase { PHASE_PROXY, PHASE_BANNED, PHASE_HANDSHAKE, PHASE_RUN, PHASE_LINGER, PHASE_DEAD };
+enum connection_phase {
+	PHASE_PROXY,
+	PHASE_BANNED,
+	PHASE_HANDSHAKE,
+	PHASE_RUN,
+	PHASE_LINGER,
+	PHASE_DEAD
+};
 
 struct connection {
 	struct front *front;

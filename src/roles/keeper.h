@@ -16,7 +16,13 @@
 #include "roles/role.h"
 #include "sys/worker.h"
 
-enum { RECENT_SLOTS = 4096, KEEPER_HASHERS = 2, TRIED_SLOTS = 8192, TRIED_PASSWORDS = 8, GOOD_SLOTS = 4096 };
+enum {
+	RECENT_SLOTS = 4096,
+	KEEPER_HASHERS = 2,
+	TRIED_SLOTS = 8192,
+	TRIED_PASSWORDS = 8,
+	GOOD_SLOTS = 4096
+};
 
 /* What sealed credentials are bound to. */
 #define KEEPER_LABEL BYTES("hikyaku credential")
@@ -30,7 +36,7 @@ struct recent {
 /* Which wrong passwords an address tried for a user, as keyed hashes: a client that was forgotten tries the
  * same one for months, who guesses tries others. */
 struct tried {
-	uint64_t who; /* hash of address unit and user; 0: free */
+	uint64_t who;                        /* hash of address unit and user; 0: free */
 	uint64_t passwords[TRIED_PASSWORDS]; /* a ring */
 	uint32_t different;
 	time_ms last;

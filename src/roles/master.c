@@ -244,8 +244,8 @@ static void on_hup(void *context)
 /* ---- stopping ---- */
 
 /* Who is stopped together; each group only when the one before is gone. */
-static const unsigned stop_phases[] = {MX | ACCESS | WEB, SORTER | COURIER | WATCH, KEEPER | RESOLVER,
-                                       STORE};
+static const unsigned stop_phases[] = {MX | ACCESS | WEB, SORTER | COURIER | WATCH,
+                                       KEEPER | RESOLVER, STORE};
 enum { STOP_PHASES = sizeof(stop_phases) / sizeof(*stop_phases) };
 
 static bool phase_is_running(struct master *m)

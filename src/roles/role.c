@@ -18,8 +18,8 @@
 /* ---- the table, in the order of starting ---- */
 
 const struct role *const roles[] = {
-        &role_keeper, &role_store,  &role_resolver, &role_sorter,
-        &role_mx,     &role_access, &role_web,      &role_courier, &role_watch,
+        &role_keeper, &role_store, &role_resolver, &role_sorter, &role_mx,
+        &role_access, &role_web,   &role_courier,  &role_watch,
 };
 const size_t role_count = sizeof(roles) / sizeof(*roles);
 

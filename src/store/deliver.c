@@ -113,7 +113,8 @@ void place(struct store *s, struct job *j, struct mailbox *m, uint64_t mail, uin
 
 	(void)s;
 	for (size_t i = 0; i < j->change_count; i++)
-		before += j->changes[i].kind == CHANGE_PLACE && j->changes[i].place.mailbox == m->id;
+		before += j->changes[i].kind == CHANGE_PLACE &&
+		          j->changes[i].place.mailbox == m->id;
 	c = job_change(j, CHANGE_PLACE);
 	c->place = (struct change_place){.mailbox = m->id,
 	                                 .uid = m->next.uidnext + before,

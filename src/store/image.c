@@ -169,8 +169,8 @@ static void row_incident(struct db_query *q, struct change *c)
 {
 	c->kind = CHANGE_INCIDENT;
 	c->incident = (struct change_incident){
-	        db_u64(q, 0),           (uint32_t)db_u64(q, 1), db_bytes(q, 2), db_bytes(q, 3),
-	        db_i64(q, 4),           db_i64(q, 5),           db_i64(q, 6),   db_u64(q, 7),
+	        db_u64(q, 0),           (uint32_t)db_u64(q, 1), db_bytes(q, 2),  db_bytes(q, 3),
+	        db_i64(q, 4),           db_i64(q, 5),           db_i64(q, 6),    db_u64(q, 7),
 	        (uint32_t)db_u64(q, 8), db_i64(q, 9),           db_bytes(q, 10), db_i64(q, 11)};
 }
 

@@ -156,11 +156,11 @@ struct job {
 	struct change *changes;
 	size_t change_count, change_size;
 	struct buf block;
-	struct buf notes; /* for the ledger, once it is durable */
+	struct buf notes;   /* for the ledger, once it is durable */
 	struct buf lessons; /* for store/learn.h, the same */
-	bool urgent;      /* may use the reserve */
-	bool alone;       /* names or accounts change: the group ends with it */
-	bool again;       /* a view is behind: end the group, then run it again */
+	bool urgent;        /* may use the reserve */
+	bool alone;         /* names or accounts change: the group ends with it */
+	bool again;         /* a view is behind: end the group, then run it again */
 	struct mailbox *bulk[2];
 	uint32_t fresh;   /* mailboxes made */
 	uint32_t modseqs; /* used up by expunges */
@@ -270,12 +270,12 @@ struct store {
 		bool writing;
 		time_ms written;
 	} dmarc;
-	struct bans *bans;               /* store/ban.c */
-	struct map checks;               /* name: struct check (store/check.c) */
-	struct ledger *ledger;           /* NULL: this store keeps none */
-	struct learn *learn;             /* NULL: it learns nothing */
-	struct job_list traces;          /* TRACE asks, for the ledger's thread */
-	struct reader ledger_reader;     /* of that thread */
+	struct bans *bans;           /* store/ban.c */
+	struct map checks;           /* name: struct check (store/check.c) */
+	struct ledger *ledger;       /* NULL: this store keeps none */
+	struct learn *learn;         /* NULL: it learns nothing */
+	struct job_list traces;      /* TRACE asks, for the ledger's thread */
+	struct reader ledger_reader; /* of that thread */
 
 	struct reader readers[STORE_READERS];
 	uint32_t lives[PEERS]; /* how often each peer died */
@@ -417,10 +417,13 @@ struct recipient {
 	uint8_t notify;
 };
 
-enum { ENTRY_JUNK = 1 << 7 }; /* of an entry's options, besides COMMIT's: the verdict says Junk folder */
+enum {
+	ENTRY_JUNK = 1 << 7
+}; /* of an entry's options, besides COMMIT's: the verdict says Junk folder */
 
 /* The verdict's choice, unless somebody chose a folder of his own. */
-struct bytes deliver_folder(const struct delivery *d, const struct account *a, struct bytes mailbox);
+struct bytes deliver_folder(const struct delivery *d, const struct account *a,
+                            struct bytes mailbox);
 void deliver(struct store *s, struct job *j, struct delivery *d, const struct recipient *r);
 /* Did an earlier transaction give it to this account already? */
 bool deliver_had(struct store *s, const struct delivery *d, const struct account *a);

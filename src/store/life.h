@@ -126,7 +126,7 @@ struct ledger_event {
 	struct bytes ip;                       /* 16 octets of struct ip, or empty */
 	struct bytes sender, rcpt, message_id; /* rcpt: one, or several separated by blanks */
 	struct bytes text; /* key=value words; a value with blanks in double quotes */
-	int64_t at;         /* 0: now */
+	int64_t at;        /* 0: now */
 	/* It is found by these, too, but they are not shown: */
 	uint64_t judgement; /* by its short id (store/escrow.h); 0: none */
 	struct bytes host;  /* the other side's names, separated by blanks */
@@ -151,13 +151,15 @@ void ledger_free(struct store *s);                          /* what waits is wri
 /* Locked: JUDGED was answered with this action and number. Nothing is learnt of what was said before DATA. */
 void learn_judged(struct store *s, const struct ask_judged *a, unsigned action, uint64_t judgement);
 /* Locked. From is one of ours who logs in from where this came from, and nothing proves it: a job raises OWN_ADDRESS. */
-void own_address_seen(struct store *s, const struct ask_judged *a, unsigned action, struct bytes id);
+void own_address_seen(struct store *s, const struct ask_judged *a, unsigned action,
+                      struct bytes id);
 /* A COMMIT of the owner's own: it is over. */
 void own_address_over(struct store *s, struct job *j, uint64_t owner);
-void learn_note_job(struct store *s, struct job *j); /* what a writing job teaches, before it is applied */
-void learn_publish(struct store *s, struct job *j);  /* writer.c's publish; locked */
-void learn_status(struct store *s, struct json_t *ret); /* adds its figures; locked */
-void learn_begin(struct store *s, struct file_system *fs); /* NULL: nothing is learnt */
+void learn_note_job(struct store *s,
+                    struct job *j); /* what a writing job teaches, before it is applied */
+void learn_publish(struct store *s, struct job *j);                /* writer.c's publish; locked */
+void learn_status(struct store *s, struct json_t *ret);            /* adds its figures; locked */
+void learn_begin(struct store *s, struct file_system *fs);         /* NULL: nothing is learnt */
 enum result learn_open(struct store *s, struct why *why) MUST_USE; /* the index is there */
 void learn_free(struct store *s);
 job_function run_history;

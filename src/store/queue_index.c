@@ -307,9 +307,10 @@ enum result entry_gone_apply(struct store *s, const struct change_entry_gone *c)
 	lane_leave(s, c->id, &old);
 	if (old.state == ENTRY_CARRY)
 		lane_recount(s, name_of(&old), old.priority);
-	q = db_query(s->db, "DELETE FROM delivered WHERE mail=?"
-	                    " AND NOT EXISTS(SELECT 1 FROM entry WHERE entry.mail=delivered.mail)"
-	                    " AND NOT EXISTS(SELECT 1 FROM escrow WHERE escrow.mail=delivered.mail)");
+	q = db_query(s->db,
+	             "DELETE FROM delivered WHERE mail=?"
+	             " AND NOT EXISTS(SELECT 1 FROM entry WHERE entry.mail=delivered.mail)"
+	             " AND NOT EXISTS(SELECT 1 FROM escrow WHERE escrow.mail=delivered.mail)");
 	db_bind(q, "u", old.mail);
 	db_execute(q);
 	moved(s, c->id, old.state, ENTRY_STATES, 0, 0, 0, name_of(&old));

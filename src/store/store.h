@@ -34,14 +34,14 @@ struct store_options {
 	const struct config *config; /* borrowed until store_config gives another */
 	struct file_system *etc;     /* ADMIN_FILE_PUT writes here; NULL: it is DENIED */
 	struct file_system
-	        *ledger;       /* the data folder once more: the ledger's; NULL: none is kept */
+	        *ledger;           /* the data folder once more: the ledger's; NULL: none is kept */
 	struct file_system *learn; /* and once more: what was learnt; NULL: nothing is */
-	uint8_t seed[16];      /* random: leases, uidvalidity never meet an old one */
-	unsigned readers;      /* 1 to STORE_READERS */
-	uint64_t segment_size; /* 0: the configuration's; the simulator wants it small */
-	uint64_t reserve;      /* 0: the configuration's; UINT64_MAX: none */
-	unsigned group_jobs;   /* 0: the configuration's */
-	unsigned fresh_entries; /* 0: FRESH_MAX (store/queue.h); the simulator wants it small */
+	uint8_t seed[16];          /* random: leases, uidvalidity never meet an old one */
+	unsigned readers;          /* 1 to STORE_READERS */
+	uint64_t segment_size;     /* 0: the configuration's; the simulator wants it small */
+	uint64_t reserve;          /* 0: the configuration's; UINT64_MAX: none */
+	unsigned group_jobs;       /* 0: the configuration's */
+	unsigned fresh_entries;    /* 0: FRESH_MAX (store/queue.h); the simulator wants it small */
 };
 
 struct store_report {

@@ -12,8 +12,8 @@ enum trace_clue_kind {
 	TRACE_MAIL,    /* number: hexadecimal digits, 8 to 16 of them */
 	TRACE_ADDRESS, /* text: something with an @: an address or a Message-ID, nobody can tell */
 	TRACE_IP,
-	TRACE_HOST, /* text: a host's name */
-	TRACE_TIME, /* number: time_ms; written time=1732352400000 */
+	TRACE_HOST,      /* text: a host's name */
+	TRACE_TIME,      /* number: time_ms; written time=1732352400000 */
 	TRACE_JUDGEMENT, /* number: the short id in a refusal's text */
 };
 

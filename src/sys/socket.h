@@ -45,7 +45,7 @@ enum result socket_connect_unix(int dirfd, const char *name, int *ret_fd, struct
 /* *ret_len 0 with OK: the peer has closed. */
 enum result socket_read(int fd, void *ptr, size_t len, size_t *ret_len) MUST_USE;
 enum result socket_write(int fd, struct bytes data, size_t *ret_len) MUST_USE;
-bool socket_has_input(int fd); /* are octets there to be read? Takes none */
+bool socket_has_input(int fd);   /* are octets there to be read? Takes none */
 void socket_acknowledge(int fd); /* what was received, now; not with the next thing that we send */
 void socket_shutdown(int fd);    /* no more from us; the peer reads the end */
 void socket_close(int *fd);      /* sets it to -1; -1 is fine */

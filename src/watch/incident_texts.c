@@ -22,47 +22,47 @@
 	"貴社のサーバーに拒否されております。\n"                                                          \
 	"\n"
 
-#define OWN_ADDRESS_EN                                                                        \
-	"To: {key}\n"                                                                         \
-	"Subject: Your mail program sends through another server\n"                           \
-	"\n"                                                                                  \
-	"Hello,\n"                                                                            \
-	"\n"                                                                                  \
-	"[on {time} ]a mail of yours did not come through our server[, but from {name}].\n"   \
-	"Your mail program has most likely lost its setting for sending.\n"                   \
-	"Please open its account settings and set the outgoing (SMTP) server again:\n"        \
-	"our server's name, port 465 with SSL/TLS or 587 with STARTTLS, your address and\n"   \
+#define OWN_ADDRESS_EN                                                                      \
+	"To: {key}\n"                                                                       \
+	"Subject: Your mail program sends through another server\n"                         \
+	"\n"                                                                                \
+	"Hello,\n"                                                                          \
+	"\n"                                                                                \
+	"[on {time} ]a mail of yours did not come through our server[, but from {name}].\n" \
+	"Your mail program has most likely lost its setting for sending.\n"                 \
+	"Please open its account settings and set the outgoing (SMTP) server again:\n"      \
+	"our server's name, port 465 with SSL/TLS or 587 with STARTTLS, your address and\n" \
 	"your password. Until then some of your mail may be refused by others.\n"
-#define OWN_ADDRESS_JA                                                                        \
-	"宛先: {key}\n"                                                                        \
-	"件名: メールソフトが別のサーバーから送信しています\n"                                 \
-	"\n"                                                                                  \
+#define OWN_ADDRESS_JA                                                                                                       \
+	"宛先: {key}\n"                                                                                                    \
+	"件名: メールソフトが別のサーバーから送信しています\n"                                       \
+	"\n"                                                                                                                 \
 	"[{time} に]お送りいただいたメールが、当サーバーを通らず[ {name} から]届きました。\n" \
-	"メールソフトの送信サーバーの設定が失われている可能性があります。\n"                   \
-	"お手数ですが、アカウント設定で送信 (SMTP) サーバーを設定し直してください。\n"         \
-	"サーバー名は当サーバー、ポートは 465 (SSL/TLS) または 587 (STARTTLS)、\n"              \
+	"メールソフトの送信サーバーの設定が失われている可能性があります。\n"                 \
+	"お手数ですが、アカウント設定で送信 (SMTP) サーバーを設定し直してください。\n"      \
+	"サーバー名は当サーバー、ポートは 465 (SSL/TLS) または 587 (STARTTLS)、\n"                       \
 	"ユーザー名とパスワードはメールアドレスとそのパスワードです。\n"                       \
 	"それまでは、送ったメールが相手先に拒否されることがあります。\n"
 
-#define SENDERS_EN                                                                          \
-	"To: postmaster of {network}\n"                                                     \
-	"Subject: Reverse DNS of your mail hosts\n"                                         \
-	"\n"                                                                                \
-	"Dear postmaster,\n"                                                                \
-	"\n"                                                                                \
+#define SENDERS_EN                                                                           \
+	"To: postmaster of {network}\n"                                                      \
+	"Subject: Reverse DNS of your mail hosts\n"                                          \
+	"\n"                                                                                 \
+	"Dear postmaster,\n"                                                                 \
+	"\n"                                                                                 \
 	"the reverse DNS of your mail hosts does not lead back to them[, for example {ip}[ " \
 	"({name})]].\n"                                                                      \
 	"Many servers refuse mail from such hosts. Please give each address a PTR record,\n" \
 	"and its name an A or AAAA record with the same address.\n"
-#define SENDERS_JA                                                                       \
-	"宛先: {network} の postmaster\n"                                                 \
-	"件名: メール送信ホストの逆引き設定について\n"                                   \
-	"\n"                                                                             \
-	"メールシステムご担当者様\n"                                                     \
-	"\n"                                                                             \
+#define SENDERS_JA                                                                                                               \
+	"宛先: {network} の postmaster\n"                                                                                     \
+	"件名: メール送信ホストの逆引き設定について\n"                                                       \
+	"\n"                                                                                                                     \
+	"メールシステムご担当者様\n"                                                                                 \
+	"\n"                                                                                                                     \
 	"貴社のメール送信ホストの逆引き名が、元のアドレスに戻りません[ (例: {ip}[ {name}])]。\n" \
-	"このようなホストからのメールを拒否するサーバーは多くあります。\n"               \
-	"各アドレスに PTR レコードを、その名前に同じアドレスの A または AAAA レコードを\n" \
+	"このようなホストからのメールを拒否するサーバーは多くあります。\n"                        \
+	"各アドレスに PTR レコードを、その名前に同じアドレスの A または AAAA レコードを\n"       \
 	"設定していただけますよう、お願いいたします。\n"
 
 const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
@@ -614,13 +614,18 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                 {"own-address",
                  {
                          .title = "{key} sends through another server[ ({name})]",
-                         .cause = "Mail from {key} came in from outside[, from {ip}][ ({name})][ at "
-                                  "{time}], and nothing proved that it is from there. It came from a "
-                                  "network where this user logs in, so it is most likely no forgery: "
-                                  "a mail program that lost its setting for sending and uses its "
-                                  "internet provider's server instead.",
-                         .cost = "[action=accept Here it was delivered; elsewhere it is taken for a "
-                                 "forgery.][action=junk Here it was put into Junk; elsewhere it may "
+                         .cause =
+                                 "Mail from {key} came in from outside[, from {ip}][ ({name})][ at "
+                                 "{time}], and nothing proved that it is from there. It came from "
+                                 "a "
+                                 "network where this user logs in, so it is most likely no "
+                                 "forgery: "
+                                 "a mail program that lost its setting for sending and uses its "
+                                 "internet provider's server instead.",
+                         .cost = "[action=accept Here it was delivered; elsewhere it is taken for "
+                                 "a "
+                                 "forgery.][action=junk Here it was put into Junk; elsewhere it "
+                                 "may "
                                  "be refused.][action=refuse It was refused, and a copy is kept.]"
                                  "[action=defer It was deferred.] None of it is signed or counted "
                                  "as ours, and replies may be lost.",
@@ -638,12 +643,17 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                  },
                  {
                          .title = "{key} が別のサーバー[ ({name}) ]から送信しています",
-                         .cause = "{key} を差出人とするメールが外部[ ({ip}) ][ ({name}) ]から届きました"
-                                  "[ (日時: {time})]。本人であることを示すものはありませんが、この利用者が"
-                                  "ふだんログインしているネットワークから来ているため、偽装ではなく、"
-                                  "メールソフトが送信サーバーの設定を失い、プロバイダーのサーバーから"
+                         .cause = "{key} を差出人とするメールが外部[ ({ip}) ][ ({name}) "
+                                  "]から届きました"
+                                  "[ (日時: "
+                                  "{time})]。本人であることを示すものはありませんが、この利用者が"
+                                  "ふだんログインしているネットワークから来ているため、偽装ではなく"
+                                  "、"
+                                  "メールソフトが送信サーバーの設定を失い、プロバイダーのサーバーか"
+                                  "ら"
                                   "送っている可能性が高いと考えられます。",
-                         .cost = "[action=accept このサーバーでは配達しましたが、他では偽装とみなされます。]"
+                         .cost = "[action=accept "
+                                 "このサーバーでは配達しましたが、他では偽装とみなされます。]"
                                  "[action=junk このサーバーでは迷惑メールフォルダーに入れました。"
                                  "他では拒否されることがあります。]"
                                  "[action=refuse 拒否しました。控えを保管しています。]"
@@ -651,9 +661,11 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                  "メールとして扱われません。",
                          .what_to_do =
                                  "1. 届いたメールを見る: hikyaku -C {dir} trace {key}\n"
-                                 "[action=refuse 2. 保管した控えを配達する: hikyaku -C {dir} escrow "
+                                 "[action=refuse 2. 保管した控えを配達する: hikyaku -C {dir} "
+                                 "escrow "
                                  "release [{id}][!id ID]\n]"
-                                 "3. 送信サーバーの再設定を利用者に依頼する。依頼文は下にあります。\n"
+                                 "3. "
+                                 "送信サーバーの再設定を利用者に依頼する。依頼文は下にあります。\n"
                                  "4. 本人に覚えがなければ偽装です。パスワードを変更してください "
                                  "(hikyaku -C {dir} account password {key})。\n"
                                  "利用者がこのサーバーから送信すると自動的に終了します。",
@@ -676,26 +688,37 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                  "1. How many hosts and mails: hikyaku -C {dir} senders {key}\n"
                                  "[action=refuse 2. Deliver the copy: hikyaku -C {dir} escrow "
                                  "release [{id}][!id ID]\n]"
-                                 "[action=junk 2. Why Junk: hikyaku -C {dir} trace [{id}][!id ID]\n]"
+                                 "[action=junk 2. Why Junk: hikyaku -C {dir} trace [{id}][!id "
+                                 "ID]\n]"
                                  "3. Send the letter below to the provider.\n"
                                  "It closes by itself when no such mail came for three days.",
                          .request = SENDERS_EN,
                  },
                  {
-                         .title = "{key} のホストは逆引きが一致せず、既知の差出人のメールがそこから届いています",
-                         .cause = "逆引き名が元のアドレスに戻らないホストから[、{sender} の]メールが届きました"
-                                  "[ (最後のホスト: {ip}[ {name}])]。これは差出人ではなく、事業者側の"
+                         .title = "{key} "
+                                  "のホストは逆引きが一致せず、既知の差出人のメールがそこから届いて"
+                                  "います",
+                         .cause = "逆引き名が元のアドレスに戻らないホストから[、{sender} "
+                                  "の]メールが届きました"
+                                  "[ (最後のホスト: {ip}[ "
+                                  "{name}])]。これは差出人ではなく、事業者側の"
                                   "設定の問題です。",
-                         .cost = "[action=accept このサーバーでは影響ありません。これだけを理由に拒否することは"
-                                 "なく、メールは配達しました。][action=junk 最後のメールは迷惑メールフォルダーに"
-                                 "入れました。][action=defer 最後のメールは一時的に断りました。再送されます。]"
-                                 "[action=refuse 最後のメールは拒否しました。控えを保管しています。]"
+                         .cost = "[action=accept "
+                                 "このサーバーでは影響ありません。これだけを理由に拒否することは"
+                                 "なく、メールは配達しました。][action=junk "
+                                 "最後のメールは迷惑メールフォルダーに"
+                                 "入れました。][action=defer "
+                                 "最後のメールは一時的に断りました。再送されます。]"
+                                 "[action=refuse "
+                                 "最後のメールは拒否しました。控えを保管しています。]"
                                  "他のサーバーでは拒否されることがあります。",
                          .what_to_do =
                                  "1. ホストとメールの数を見る: hikyaku -C {dir} senders {key}\n"
-                                 "[action=refuse 2. 控えを配達する: hikyaku -C {dir} escrow release "
+                                 "[action=refuse 2. 控えを配達する: hikyaku -C {dir} escrow "
+                                 "release "
                                  "[{id}][!id ID]\n]"
-                                 "[action=junk 2. 迷惑メールになった理由: hikyaku -C {dir} trace [{id}][!id ID]\n]"
+                                 "[action=junk 2. 迷惑メールになった理由: hikyaku -C {dir} trace "
+                                 "[{id}][!id ID]\n]"
                                  "3. 下の文面を事業者に送る。\n"
                                  "このようなメールが 3 日間届かなければ自動的に終了します。",
                          .request = SENDERS_JA,
@@ -709,25 +732,30 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                   "against][cause=rate : it accuses far more than it used to]"
                                   "[cause=tests : it lists everything]",
                          .cause = "What it says cannot be trusted today. "
-                                  "[cause=known-senders Within a day it spoke against known, proved "
+                                  "[cause=known-senders Within a day it spoke against known, "
+                                  "proved "
                                   "senders of more than one domain. ]"
                                   "[cause=clean-mail Within half an hour it spoke against mail of "
-                                  "several proved senders that no other check minds, far more often "
+                                  "several proved senders that no other check minds, far more "
+                                  "often "
                                   "than in the days before. ]"
                                   "[cause=rate Within half an hour it spoke against far more mail "
                                   "than in the days before. ]"
-                                  "[cause=tests It lists an entry that no list may have (RFC 5782): "
+                                  "[cause=tests It lists an entry that no list may have (RFC "
+                                  "5782): "
                                   "whoever asks gets the answer \"listed\". ]"
                                   "[It accused {accused} mails in 24 hours[, {known} of them of "
                                   "known senders].][\nIts zone: {zone}.]"
                                   "[\nIts test entries: {tests}]",
-                         .cost = "Nothing is refused because of it now; it is still asked, and what "
+                         .cost = "Nothing is refused because of it now; it is still asked, and "
+                                 "what "
                                  "it says is noted.[ What it alone had refused since {bad_since} "
                                  "after DATA is being delivered from escrow; what it would have "
                                  "refused before DATA comes again by itself.] More junk may get "
                                  "through.",
                          .what_to_do =
-                                 "1. See what it says and how often: hikyaku -C {dir} checks {key}\n"
+                                 "1. See what it says and how often: hikyaku -C {dir} checks "
+                                 "{key}\n"
                                  "2. What of its refusals is still kept: hikyaku -C {dir} escrow "
                                  "list --check={key}\n"
                                  "   Deliver all of it: hikyaku -C {dir} escrow release "
@@ -742,7 +770,8 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                  {
                          .title = "チェック {key} によるメールの拒否を止めました"
                                   "[cause=known-senders : 既知の差出人を拒否しようとしています]"
-                                  "[cause=clean-mail : ほかに問題のないメールを拒否しようとしています]"
+                                  "[cause=clean-mail : "
+                                  "ほかに問題のないメールを拒否しようとしています]"
                                   "[cause=rate : 拒否の割合が急増しました]"
                                   "[cause=tests : すべてを登録済みと答えています]",
                          .cause = "現在この判定は信頼できません。"
@@ -752,14 +781,17 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                   "分のうちに、ほかのチェックでは問題のない複数の差出人のメールを、"
                                   "これまでよりはるかに多く不良と判定しました。]"
                                   "[cause=rate 30 "
-                                  "分のうちに、これまでよりはるかに多くのメールを不良と判定しました。]"
+                                  "分のうちに、これまでよりはるかに多くのメールを不良と判定しました"
+                                  "。]"
                                   "[cause=tests 登録してはならない試験項目 (RFC 5782) "
                                   "まで登録済みと答えています。]"
-                                  "[24 時間の不良判定: {accused} 通][ (うち既知の差出人 {known} 通)]"
+                                  "[24 時間の不良判定: {accused} 通][ (うち既知の差出人 {known} "
+                                  "通)]"
                                   "[\nゾーン: {zone}][\n試験項目: {tests}]",
                          .cost = "このチェックを理由にメールを拒否することはもうありません。"
                                  "問い合わせは続け、結果は記録します。[{bad_since} 以降に DATA "
-                                 "後にこのチェックだけで拒否したメールは、保管庫から配達しています。"
+                                 "後にこのチェックだけで拒否したメールは、保管庫から配達しています"
+                                 "。"
                                  "DATA 前に拒否されるはずだったメールは自動的に再送されます。]"
                                  "迷惑メールが増えるかもしれません。",
                          .what_to_do =
@@ -788,7 +820,8 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                  "of one's own: leave `forward` out of section `resolver` in "
                                  "etc/hikyaku.conf, or get a key from the list (`key` in its "
                                  "section), then hikyaku -C {dir} reload\n"
-                                 "3. A list whose domain is parked, or which has listed nothing for "
+                                 "3. A list whose domain is parked, or which has listed nothing "
+                                 "for "
                                  "days, is dead: take its section out, then hikyaku -C {dir} "
                                  "reload\n"
                                  "It closes by itself with the first usable answer.",
@@ -802,7 +835,8 @@ const struct incident_text_row incident_text_rows[INCIDENT_KINDS] = {
                                  "このチェックで見分けていた迷惑メールは通過します。",
                          .what_to_do =
                                  "1. チェックの一覧: hikyaku -C {dir} checks\n"
-                                 "2. リストに拒否された場合は、たいてい自前のリゾルバーで問い合わせる"
+                                 "2. "
+                                 "リストに拒否された場合は、たいてい自前のリゾルバーで問い合わせる"
                                  "必要があります。etc/hikyaku.conf の `resolver` セクションから "
                                  "`forward` を外すか、リストの鍵を取得してそのセクションの `key` "
                                  "に書き、hikyaku -C {dir} reload\n"

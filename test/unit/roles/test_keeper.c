@@ -29,7 +29,7 @@ struct world {
 	size_t row_count;
 	unsigned credentials, grants, events, offences;
 	unsigned offence_kind, offence_nth; /* the last */
-	struct ask grant; /* the last */
+	struct ask grant;                   /* the last */
 	/* Answers at the fronts, in the order in which they came. */
 	struct answer answers[128];
 	struct arena arena;
@@ -503,9 +503,8 @@ static void only_who_fails_waits(void **state)
 	set_password(w, "ken@example.test", "one");
 	set_password(w, "ann@example.test", "two");
 	for (int i = 0; i < PENALTY_FREE; i++)
-		assert_int_equal(
-		        wait_for(w, put_login(w, users[i], "x", far, SESSION))->result,
-		        DENIED);
+		assert_int_equal(wait_for(w, put_login(w, users[i], "x", far, SESSION))->result,
+		                 DENIED);
 	slow = put_login(w, "ann", "two", far, SESSION);
 	for (int i = 0; i < 20; i++)
 		house_step(w->h);

@@ -136,7 +136,8 @@ static void kinds_have_names(void **state)
 	for (unsigned kind = 1; kind < INCIDENT_KINDS; kind++) {
 		struct bytes name = bytes_of_text(incident_kind_name(kind));
 
-		if (!bytes_equal(name, BYTES("unknown"))) /* a number that is not given to any yet */
+		if (!bytes_equal(name,
+		                 BYTES("unknown"))) /* a number that is not given to any yet */
 			assert_int_equal(incident_kind_find(name), kind);
 	}
 	assert_int_equal(incident_kind_find(BYTES("channel")), INCIDENT_CHANNEL);
