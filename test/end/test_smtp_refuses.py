@@ -217,6 +217,7 @@ def test_proxy_protocol(fresh, version):
     h = fresh(start=False)
     extra = h.base + 26
     h.append("hikyaku.conf", f"""
+judge {{ trust 127.0.0.0/8 ::1/128 192.0.2.0/24 }}
 listener smtp {{ protocol smtp  address 127.0.0.1 ::1 }}
 listener imap {{ protocol imap  address 127.0.0.1 ::1 }}
 listener pop3 {{ protocol pop3  address 127.0.0.1 ::1 }}
