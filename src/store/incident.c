@@ -115,6 +115,7 @@ void incident_publish(struct store *s, const struct change_incident *c)
 		if (i) {
 			put_news(s, c, false);
 			buf_append(&s->incidents_over, bytes_of(&c->id, sizeof(c->id)));
+			s->queue_moved = true; /* what it held goes on now */
 		}
 		return;
 	}

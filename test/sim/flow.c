@@ -614,12 +614,36 @@ static void flow_act(struct flow *f)
 	ask_all(f);
 }
 
+/* A host refused them, and the sender is to be told. */
+static unsigned failed_already(struct flow *f)
+{
+	struct answer got;
+	json_error_t error;
+	unsigned count = 0;
+	size_t at = 0;
+
+	if (!admin(f, ADMIN_QUEUE_LIST, "", "", &got))
+		return 0;
+	while (at < got.admin.rows.len) {
+		json_t *o = json_loadb(got.admin.rows.ptr + at, got.admin.rows.len - at,
+		                       JSON_DISABLE_EOF_CHECK, &error);
+
+		if (!o)
+			break;
+		count += strcmp(json_string_value(json_object_get(o, "task")), "failed") == 0;
+		json_decref(o);
+		at += (size_t)error.position;
+	}
+	return count;
+}
+
 /* What somebody held for longer than its lifetime is tried once it is released; not sent back untried. */
 static void held_long(struct flow *f)
 {
-	unsigned over = 0, after = 0;
+	unsigned over, after = 0;
 
 	couriers_die(f);
+	over = failed_already(f);
 	admin_pages(f, ADMIN_QUEUE_HOLD, "all");
 	flow_quiet(f, FLOW_HELD_DAYS * 24 * (time_ms)FLOW_HOUR_MS);
 	for (unsigned m = 0; m < f->mails; m++)
